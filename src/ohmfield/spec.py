@@ -22,6 +22,10 @@ Effect = Literal["both", "cost", "environment", "label"]
 class InputError(ValueError):
     """Something the user gave cannot be used. The message is one line: the value, what is allowed, the next step."""
 
+    def __init__(self, message: str, path: str = "") -> None:
+        super().__init__(f"{path}: {message}" if path else message)
+        self.path, self.fault = path, message
+
 
 def knob(effect: Effect, default: Any = ..., *, doc: str = "", **limits: Any) -> Any:
     """A field of a `@spec` record, with what it may change and its allowed range (`gt`, `ge`, `lt`, `le`).
@@ -64,24 +68,27 @@ def build(cls: type[T], fields: object, *, where: str = "") -> T:
     try:
         return TypeAdapter(cls).validate_python(fields)
     except pydantic.ValidationError as error:
-        raise InputError(one_line(error, where)) from None
+        raise first_fault(error, where) from None
 
 
-def one_line(error: pydantic.ValidationError, where: str = "") -> str:
-    """The first fault of a pydantic error in one line: path, value, what was allowed."""
+def first_fault(error: pydantic.ValidationError, where: str = "") -> InputError:
+    """The first fault of a pydantic error in one line: dotted path, value, what was allowed."""
     first = error.errors()[0]
-    path = ".".join(str(part) for part in first["loc"] if not str(part).startswith("function-"))
+    parts = [str(part) for part in first["loc"] if not str(part).startswith("function-")]
+    nested = first.get("ctx", {}).get("error")
     message = first["msg"].removeprefix("Value error, ")
-    message = message[0].lower() + message[1:] if message else message
-    if first["type"] == "unexpected_keyword_argument":
+    if isinstance(nested, InputError):
+        parts, message = [*parts, *filter(None, [nested.path])], nested.fault
+    elif first["type"] == "unexpected_keyword_argument":
         message = "is not a known key; check the spelling"
     elif first["type"] == "missing":
         message = "is missing"
     elif first["type"] != "value_error":
-        message = f"{first['input']!r} is not allowed: {message}"
+        message = f"{first['input']!r} is not allowed: {message[0].lower()}{message[1:]}"
     more = len(error.errors()) - 1
-    prefix = ": ".join(part for part in (where, path) if part)
-    return f"{prefix}: {message}" + (f" (and {more} more)" if more else "")
+    if more:
+        message += f" (and {more} more)"
+    return InputError(message, ": ".join(filter(None, [where, ".".join(parts)])))
 
 
 def to_plain(record: Any) -> Any:

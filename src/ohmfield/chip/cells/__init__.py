@@ -1,0 +1,7 @@
+"""Memory devices, one per file. `CELLS` is what files may name; add a class of your own to use it there."""
+
+from ohmfield.chip.cells.base import Cell
+from ohmfield.chip.cells.ideal import IdealCell
+from ohmfield.chip.cells.rram import RramCell
+
+CELLS: dict[str, type[Cell]] = {cell.kind: cell for cell in (IdealCell, RramCell)}

@@ -1,0 +1,33 @@
+"""Input drivers: how an input integer becomes row voltages."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ohmfield.spec import knob, spec
+
+
+@spec
+class Dac:
+    """Row drivers. `bits` per digit: 1 is bit-serial; every digit is one plane, read and converted by itself."""
+
+    bits: int = knob("both", 1, ge=1, le=8, doc="input bits driven at once")
+    signed: Literal["twos_complement"] = knob("both", "twos_complement", doc="how negative inputs are driven")
+
+    def num_planes(self, input_bits: int) -> int:
+        """Digits of one input: `ceil(input_bits / bits)`."""
+        return -(-input_bits // self.bits)
+
+    def plane_weights(self, input_bits: int, signed: bool) -> tuple[int, ...]:
+        """What each plane counts, lowest first; the top bit of a signed input weighs `-2^(b-1)`.
+
+        With a multi-bit DAC the top *digit* is signed and its driver bipolar: its weight stays positive here and its
+        digit value is negative.
+
+        >>> Dac(bits=1).plane_weights(4, signed=True)
+        (1, 2, 4, -8)
+        """
+        weights = [2 ** (self.bits * plane) for plane in range(self.num_planes(input_bits))]
+        if signed and self.bits == 1:
+            weights[-1] = -weights[-1]
+        return tuple(weights)

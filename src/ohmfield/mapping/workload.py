@@ -1,0 +1,106 @@
+"""What travels from a model to simulation and cost: operators with declared ids, and the rates measured on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ohmfield.tally import Tally
+
+Kind = Literal["linear", "table", "interpolate", "address", "encode", "activation", "host"]
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator of a model, with the work of one item (one coordinate, one image, one token).
+
+    `id` is module path + call index (`decoder.layers.0#0`). `linear`: `inputs` x `outputs` weights. `table`: `reads`
+    rows of `outputs` values from `rows` stored rows. `activation`: `outputs` values through `function`. `host`: what
+    no unit recognises, with its `flops` and `bytes`; it is billed on the host roofline, never at zero.
+    """
+
+    id: str
+    kind: Kind
+    inputs: int = 0
+    outputs: int = 0
+    vectors: float = 1.0  # how often it runs per item
+    reads: float = 0.0
+    rows: int = 0
+    function: str = ""
+    flops: float = 0.0
+    bytes: float = 0.0
+
+    @property
+    def path(self) -> str:
+        """Module path without the call index."""
+        return self.id.rpartition("#")[0]
+
+    @property
+    def macs(self) -> float:
+        """Multiply-accumulates per item."""
+        return self.vectors * self.inputs * self.outputs if self.kind == "linear" else 0.0
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """The operators of a model in the order they run, per item."""
+
+    operators: tuple[Operator, ...]
+
+    def __getitem__(self, operator: str) -> Operator:
+        return next(op for op in self.operators if op.id == operator)
+
+
+@dataclass(frozen=True)
+class Workload:
+    """`Shapes` plus rates: how many items one inference has, and what was counted while the model ran.
+
+    `tally` holds counts of a real run over `tally_items` items; a rate without a count is a default, and
+    `assumed_rates` says which operators took one.
+    """
+
+    shapes: Shapes
+    items: float
+    item: str = "coordinate"
+    inference: str = "frame"
+    tally: Tally = field(default_factory=Tally)
+    tally_items: float = 0.0
+
+    def rate(self, operator: str, name: str, default: float) -> float:
+        """Count of `name` per item of that operator, or `default` where nothing was counted."""
+        counts = self.tally[operator]
+        return counts[name] / self.tally_items if self.tally_items and name in counts else default
+
+    def measured(self, operator: str, name: str) -> bool:
+        """Whether that rate was counted in a run."""
+        return bool(self.tally_items) and name in self.tally[operator]
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where one operator runs: the unit, how the matrix is cut, and how often it is stored."""
+
+    operator: str
+    unit: str  # a name in Chip.units, "gather", "activation", "encode" ..., or "host"
+    row_blocks: int = 1  # arrays one above the other
+    column_blocks: int = 1  # arrays side by side
+    groups: int = 1  # row groups read one after the other within a block, at most
+    slices: int = 1
+    copies: int = 1
+    wave: int = 0
+
+    @property
+    def arrays(self) -> int:
+        """Arrays held, copies included."""
+        return self.row_blocks * self.column_blocks * self.copies
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A `Site` for every operator, and how many waves the chip needs (1 = everything stays resident)."""
+
+    sites: Mapping[str, Site]
+    waves: int = 1
+    weight_bits: int = 8
+    input_bits: int = 8

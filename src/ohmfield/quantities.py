@@ -1,0 +1,77 @@
+"""Costs as low / mid / high spans: what one action draws, what one part occupies, and unit conversions.
+
+Every number is an array `[3, designs]`: low, mid, high first, designs last, so that the same leaf functions price one
+chip (designs = 1) or a million (`columns` puts arrays behind the same attribute names).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+LOW, MID, HIGH = 0, 1, 2
+PJ_PER_FJ = 1e-3
+PJ_PER_J = 1e12
+NS_PER_S = 1e9
+BOLTZMANN_J_PER_K = 1.380649e-23
+
+Span = np.ndarray
+
+
+def span(mid: float, low: float | None = None, high: float | None = None) -> Span:
+    """`[3, 1]` array of low, mid, high; a bare number has no spread.
+
+    >>> span(2.0, 1.0, 4.0).ravel()
+    array([1., 2., 4.])
+    """
+    return np.array([[mid if low is None else low], [mid], [mid if high is None else high]], dtype=np.float64)
+
+
+def within(mid: float, factor: float) -> Span:
+    """A span from `mid / factor` to `mid * factor`."""
+    return span(mid, mid / factor, mid * factor)
+
+
+@dataclass(frozen=True)
+class Sourced:
+    """A constant with its spread, where it came from, and the fabricated chips it was taken from or fitted to."""
+
+    value: Span
+    source: str
+    chips: tuple[str, ...] = ()
+    assumed: bool = False
+
+
+def _zero() -> Span:
+    return span(0.0)
+
+
+@dataclass(frozen=True)
+class ActionCost:
+    """What one use costs: `[3, designs]` pJ and ns."""
+
+    energy_pJ: Span
+    latency_ns: Span = field(default_factory=_zero)
+
+    def __add__(self, other: ActionCost) -> ActionCost:
+        return ActionCost(self.energy_pJ + other.energy_pJ, self.latency_ns + other.latency_ns)
+
+    def times(self, uses: float | np.ndarray) -> ActionCost:
+        """The cost of that many uses, one after another."""
+        return ActionCost(self.energy_pJ * uses, self.latency_ns * uses)
+
+
+@dataclass(frozen=True)
+class PartCost:
+    """What one instance occupies and leaks: `[3, designs]` um2 and uW."""
+
+    area_um2: Span
+    leakage_uW: Span = field(default_factory=_zero)
+
+    def __add__(self, other: PartCost) -> PartCost:
+        return PartCost(self.area_um2 + other.area_um2, self.leakage_uW + other.leakage_uW)
+
+    def times(self, instances: float | np.ndarray) -> PartCost:
+        """That many instances."""
+        return PartCost(self.area_um2 * instances, self.leakage_uW * instances)
