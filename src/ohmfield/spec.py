@@ -32,7 +32,8 @@ def knob(effect: Effect, default: Any = ..., *, doc: str = "", **limits: Any) ->
 
     The docs print one table of all knobs from these declarations, and a test holds each to its effect.
     """
-    return Field(default=default, description=doc, json_schema_extra={"effect": effect}, **limits)
+    # `kw_only` is said again here: without it pydantic takes a `Field` by position, whatever its class says.
+    return Field(default=default, kw_only=True, description=doc, json_schema_extra={"effect": effect}, **limits)
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(knob, Field))

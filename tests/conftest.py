@@ -1,0 +1,40 @@
+"""What every test stands on: thread count, enforced shapes, hypothesis profiles, a folder for a run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import matplotlib
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+from jaxtyping import install_import_hook
+
+# Before the package is imported. Not the compiled kernels: numba would see the checker's wrapper.
+CHECKED = ("chip", "compress", "cost", "deploy", "fields", "fit", "mapping", "numerics", "report", "signals", "simulate")
+install_import_hook([f"ohmfield.{name}" for name in CHECKED], "shape_check.check")
+
+# One OpenMP thread: a second one, spinning beside our own kernel threads, makes a 2 ms operation take 16 ms.
+torch.set_num_threads(1)
+matplotlib.use("Agg")
+
+_COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]}
+settings.register_profile("quick", max_examples=25, derandomize=True, **_COMMON)
+settings.register_profile("thorough", max_examples=400, **_COMMON)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+@pytest.fixture
+def tmp_run(tmp_path: Path) -> Path:
+    """A folder name for a run that does not exist yet."""
+    return tmp_path / "run"
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data that is not ours to redistribute; the test skips where it is absent."""
+    folder = Path(os.environ.get("OHMFIELD_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}; set OHMFIELD_DATA to use it")
+    return folder

@@ -1,0 +1,12 @@
+"""The type checker that `conftest.py` puts on the package while tests run: shapes and types of every call."""
+
+from typing import Any
+
+from beartype import BeartypeConf, beartype
+
+# Where a float is asked for, an int will do (PEP 484's numeric tower).
+_CONF = BeartypeConf(is_pep484_tower=True)
+
+
+def check(function: Any) -> Any:
+    return beartype(function, conf=_CONF)
