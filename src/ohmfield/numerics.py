@@ -149,8 +149,12 @@ class Noise:
         return Noise(self.seed, _hash64("/".join([str(self.key), *map(str, names)])))
 
     def row_keys(self, num_rows: int, first: int = 0) -> np.ndarray:
-        """uint64 keys of rows `first .. first + num_rows`: what the fused kernels start from."""
-        return splitmix(np.arange(first, first + num_rows, dtype=np.uint64) ^ np.uint64(self.key))
+        """uint64 keys of rows `first .. first + num_rows`."""
+        return self.keys_of(np.arange(first, first + num_rows, dtype=np.uint64))
+
+    def keys_of(self, rows: np.ndarray) -> np.ndarray:
+        """uint64 keys of the rows with these numbers (uint64): what the fused kernels start from."""
+        return splitmix(rows ^ np.uint64(self.key))
 
     def bits(self, shape: tuple[int, ...], first: int = 0) -> np.ndarray:
         """uint32 hash values."""
