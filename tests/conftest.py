@@ -12,7 +12,19 @@ from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
 # Before the package is imported. Not the compiled kernels: numba would see the checker's wrapper.
-CHECKED = ("chip", "compress", "cost", "deploy", "fields", "fit", "mapping", "numerics", "report", "signals", "simulate")
+CHECKED = (
+    "chip",
+    "compress",
+    "cost",
+    "deploy",
+    "fields",
+    "fit",
+    "mapping",
+    "numerics",
+    "report",
+    "signals",
+    "simulate",
+)
 install_import_hook([f"ohmfield.{name}" for name in CHECKED], "shape_check.check")
 
 # One OpenMP thread: a second one, spinning beside our own kernel threads, makes a 2 ms operation take 16 ms.
