@@ -31,9 +31,14 @@ install_import_hook([f"ohmfield.{name}" for name in CHECKED], "shape_check.check
 torch.set_num_threads(1)
 matplotlib.use("Agg")
 
-_COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]}
-settings.register_profile("quick", max_examples=25, derandomize=True, **_COMMON)
-settings.register_profile("thorough", max_examples=400, **_COMMON)
+# The quick profile draws the same examples every time; a thorough run looks for new ones.
+settings.register_profile(
+    "common",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.register_profile("quick", settings.get_profile("common"), max_examples=25, derandomize=True)
+settings.register_profile("thorough", settings.get_profile("common"), max_examples=400)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 

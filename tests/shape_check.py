@@ -5,8 +5,8 @@ from typing import Any
 from beartype import BeartypeConf, beartype
 
 # Where a float is asked for, an int will do (PEP 484's numeric tower).
-_CONF = BeartypeConf(is_pep484_tower=True)
+_checker: Any = beartype(conf=BeartypeConf(is_pep484_tower=True))
 
 
 def check(function: Any) -> Any:
-    return beartype(function, conf=_CONF)
+    return _checker(function)

@@ -36,7 +36,9 @@ def knob(effect: Effect, default: Any = ..., *, doc: str = "", **limits: Any) ->
     return Field(default=default, kw_only=True, description=doc, json_schema_extra={"effect": effect}, **limits)
 
 
-@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(knob, Field))
+# `knob` is left out of the field specifiers: type checkers see a default only under its keyword, never by position,
+# and would ask for every field of every record.
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(Field,))
 def spec(cls: type[T]) -> type[T]:
     """A frozen, keyword-only dataclass that validates: unknown keys, NaN and out-of-range values are refused.
 
