@@ -88,7 +88,8 @@ class Site:
     groups: int = 1  # row groups read one after the other within a block, at most
     slices: int = 1
     copies: int = 1
-    wave: int = 0
+    wave: int = 0  # the turn in which its first array is written
+    wave_span: int = 1  # turns its arrays lie in
 
     @property
     def arrays(self) -> int:

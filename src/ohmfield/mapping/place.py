@@ -1,0 +1,175 @@
+"""Which operator runs where: units, copies, and waves where a network is larger than the chip."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from ohmfield.chip.chip import Chip
+from ohmfield.mapping.tile import Tiling, tile
+from ohmfield.mapping.workload import Operator, Placement, Shapes, Site
+from ohmfield.spec import InputError
+
+HOST = "host"
+GATHER = "gather"
+ACTIVATION = "activation"
+TABLE_MEMORY = "table_memory"
+DRAM = "dram"
+
+# Activation functions the on-chip unit has a stage list for.
+UNIT_FUNCTIONS = frozenset({"relu", "sine", "gauss", "wire", "finer", "quad"})
+
+
+@dataclass(frozen=True)
+class _Layer:
+    operator: Operator
+    tiling: Tiling
+
+    @property
+    def time(self) -> float:
+        """Reads one after the other, in units of one conversion round: what a copy divides."""
+        return self.operator.vectors * self.tiling.groups
+
+
+def place(
+    shapes: Shapes, chip: Chip, weight_bits: int = 8, input_bits: int = 8, copies: Literal["fit"] | int = "fit"
+) -> Placement:
+    """A `Site` for every operator of `shapes`.
+
+    Linear operators go to the unit that `chip.place` names. Where a unit has arrays to spare, `copies="fit"` stores
+    the slowest layers again, up to `unit.max_copies`; a number asks for exactly that many. Where it has too few, its
+    arrays are written in turns (waves), one copy each. Tables fill the table memory in order, then go to DRAM, then
+    to the host; what no unit serves goes to the host. `InputError` names the layer that cannot be placed.
+    """
+    sites: dict[str, Site] = {}
+    waves = 1
+    for name, layers in _by_unit(shapes, chip, weight_bits).items():
+        for site in _place_unit(name, layers, chip, copies):
+            sites[site.operator] = site
+            waves = max(waves, site.wave + site.wave_span)
+    free_bits = _table_capacity(chip)
+    for operator in shapes.operators:
+        if operator.kind == "table":
+            bits = table_bits(operator, chip)
+            unit = _table_home(bits, free_bits, chip)
+            free_bits -= bits if unit == TABLE_MEMORY else 0.0
+            sites[operator.id] = Site(operator.id, unit)
+        elif operator.kind != "linear":
+            sites[operator.id] = Site(operator.id, _digital_home(operator, chip))
+    ordered = {operator.id: sites[operator.id] for operator in shapes.operators}
+    return Placement(ordered, waves, weight_bits, input_bits)
+
+
+def table_bits(operator: Operator, chip: Chip) -> float:
+    """Bits that the stored table of `operator` takes."""
+    word = chip.gather.table_bits if chip.gather else 32
+    return float(operator.rows * operator.outputs * word)
+
+
+def _table_capacity(chip: Chip) -> float:
+    memory = chip.table_memory
+    return memory.kilobytes * 1024 * 8 * memory.banks if memory else 0.0
+
+
+def _table_home(bits: float, free_bits: float, chip: Chip) -> str:
+    if chip.gather is None:
+        return HOST
+    if bits <= free_bits:
+        return TABLE_MEMORY
+    return DRAM if chip.dram else HOST
+
+
+def _digital_home(operator: Operator, chip: Chip) -> str:
+    if operator.kind in ("address", "interpolate") and chip.gather:
+        return GATHER
+    if operator.kind == "activation" and operator.function in UNIT_FUNCTIONS:
+        return ACTIVATION
+    return HOST
+
+
+def _by_unit(shapes: Shapes, chip: Chip, weight_bits: int) -> dict[str, list[_Layer]]:
+    """The linear operators of each unit, tiled, in running order. Calls of one module share its arrays."""
+    linear = [operator for operator in shapes.operators if operator.kind == "linear"]
+    units: dict[str, list[_Layer]] = {}
+    for index, operator in enumerate(linear):
+        position = "first" if index == 0 else "last" if index == len(linear) - 1 else ""
+        name = chip.unit_for(operator.path, position)
+        units.setdefault(name, []).append(_Layer(operator, tile(operator, chip.units[name], weight_bits)))
+    return units
+
+
+def _stored(layers: Iterable[_Layer]) -> dict[str, _Layer]:
+    """One layer per module path: a module called twice is stored once and runs for both calls."""
+    stored: dict[str, _Layer] = {}
+    for layer in layers:
+        known = stored.get(layer.operator.path)
+        if known:
+            vectors = known.operator.vectors + layer.operator.vectors
+            layer = replace(known, operator=replace(known.operator, vectors=vectors))
+        stored[layer.operator.path] = layer
+    return stored
+
+
+def _place_unit(name: str, layers: list[_Layer], chip: Chip, copies: Literal["fit"] | int) -> list[Site]:
+    """Sites of the layers on one unit."""
+    unit, stored = chip.units[name], _stored(layers)
+    needed = sum(layer.tiling.arrays for layer in stored.values())
+    first = dict.fromkeys(stored, 0)
+    if copies == "fit":
+        times = _fit_copies(stored, unit.num_arrays - needed, unit.max_copies)
+    else:
+        times = dict.fromkeys(stored, _asked(copies, stored, unit.num_arrays, unit.max_copies, name))
+    position = 0
+    for path, layer in stored.items():
+        first[path] = position
+        position += layer.tiling.arrays * times[path]
+    sites = []
+    for layer in layers:
+        path, cut = layer.operator.path, layer.tiling
+        wave, last = (edge // unit.num_arrays for edge in (first[path], first[path] + cut.arrays * times[path] - 1))
+        sites.append(
+            Site(
+                layer.operator.id,
+                name,
+                cut.row_blocks,
+                cut.column_blocks,
+                cut.groups,
+                cut.slices,
+                times[path],
+                wave=wave,
+                wave_span=last - wave + 1,
+            )
+        )
+    return sites
+
+
+def _asked(copies: int, stored: dict[str, _Layer], num_arrays: int, max_copies: int, name: str) -> int:
+    """`copies`, if it can be had."""
+    needed = copies * sum(layer.tiling.arrays for layer in stored.values())
+    if not 1 <= copies <= max_copies:
+        raise InputError(f"copies {copies} is not within 1 .. max_copies {max_copies}", f"units.{name}")
+    if copies > 1 and needed > num_arrays:
+        slowest = max(stored.values(), key=lambda layer: layer.tiling.arrays).operator.path
+        raise InputError(
+            f"{copies} copies need {needed} arrays (most for {slowest}), there are {num_arrays}: ask for fewer",
+            f"units.{name}",
+        )
+    return copies
+
+
+def _fit_copies(stored: dict[str, _Layer], spare: int, max_copies: int) -> dict[str, int]:
+    """Copies per module path: each spare array goes to the layer that takes longest at that point."""
+    copies = dict.fromkeys(stored, 1)
+    queue = [(-layer.time, path) for path, layer in stored.items()]
+    heapq.heapify(queue)
+    while queue:
+        _, path = heapq.heappop(queue)
+        layer = stored[path]
+        if layer.tiling.arrays > spare or copies[path] >= max_copies:
+            continue
+        spare -= layer.tiling.arrays
+        copies[path] += 1
+        heapq.heappush(queue, (-layer.time / copies[path], path))
+    return copies
