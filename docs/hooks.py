@@ -1,0 +1,76 @@
+"""The table of every field of a chip, written from the records themselves, where a page says `<!-- knobs -->`."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from typing import Any
+
+import annotated_types
+
+from ohmfield.chip import adc, array, baseline, cells, chip, converters, dac, digital, memory, process, units
+
+MOVES = {
+    "both": "picture and bill",
+    "cost": "bill",
+    "environment": "picture (surroundings)",
+    "label": "nothing",
+}
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """The page with its table."""
+    return markdown.replace("<!-- knobs -->", knobs()) if "<!-- knobs -->" in markdown else markdown
+
+
+def records() -> list[type]:
+    """Every record a chip is made of, whole chip first."""
+    found: dict[str, type] = {}
+    for module in (chip, process, units, cells, array, dac, adc, converters, digital, memory, baseline):
+        for name, member in vars(module).items():
+            if inspect.isclass(member) and dataclasses.is_dataclass(member) and hasattr(member, "__pydantic_fields__"):
+                found.setdefault(name, member)
+    return list(found.values())
+
+
+def knobs() -> str:
+    """One Markdown table per record: field, default, allowed, what it moves, what it is."""
+    parts = []
+    for record in records():
+        rows = [row(name, field) for name, field in record.__pydantic_fields__.items() if own(record, name)]
+        if rows:
+            kind = getattr(record, "kind", None)
+            title = f"### {record.__name__}" + (f" (`kind: {kind}`)" if kind else "")
+            summary = (inspect.getdoc(record) or "").split("\n\n")[0].replace("\n", " ")
+            head = "| field | default | allowed | moves | |\n|---|---|---|---|---|"
+            parts.append("\n".join([title, "", summary, "", head, *rows]))
+    return "\n\n".join(parts)
+
+
+def own(record: type, name: str) -> bool:
+    """Whether `record` declares the field itself, rather than inherit it."""
+    return name in record.__dict__.get("__annotations__", {})
+
+
+def row(name: str, field: Any) -> str:
+    """One field as a table row."""
+    extra = field.json_schema_extra or {}
+    default = "required" if field.is_required() else f"`{plain(field.default)}`"
+    moves = MOVES.get(extra.get("effect", ""), "see its own fields")
+    return f"| `{name}` | {default} | {allowed(field)} | {moves} | {field.description or ''} |"
+
+
+def plain(value: object) -> str:
+    """A default as people read it."""
+    return f"{type(value).__name__}()" if dataclasses.is_dataclass(value) else str(value).replace("|", "\\|")
+
+
+def allowed(field: Any) -> str:
+    """The declared range, or the choices."""
+    signs = {annotated_types.Gt: (">", "gt"), annotated_types.Ge: ("≥", "ge"), annotated_types.Lt: ("<", "lt")}
+    signs[annotated_types.Le] = ("≤", "le")
+    bounds = [
+        f"{sign} {getattr(limit, key):g}" for limit in field.metadata for cls, (sign, key) in signs.items() if type(limit) is cls
+    ]
+    choices = [f"`{choice}`" for choice in getattr(field.annotation, "__args__", ()) if isinstance(choice, str)]
+    return ", ".join(bounds or choices)
