@@ -1,0 +1,1 @@
+"""Coordinates to values: encodings, decoders and published fields."""

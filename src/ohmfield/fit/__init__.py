@@ -1,0 +1,1 @@
+"""Learning: one resumable training loop and its run folder."""

@@ -1,0 +1,1 @@
+"""What is shown: signals as points, and how a prediction is scored."""

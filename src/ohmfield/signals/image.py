@@ -6,7 +6,10 @@ import importlib.util
 import os
 import struct
 import warnings
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -25,7 +28,16 @@ PHOTOS = {"astronaut": "astronaut.png", "coffee": "coffee.png", "cat": "chelsea.
 """Photographs that lie inside scikit-image's wheel: 512x512, 400x600 and 300x451 pixels, RGB, 8 bits."""
 
 # What pillow, tifffile and our PNG reader raise for a damaged file.
-READ_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, KeyError, IndexError, Image.DecompressionBombError)
+READ_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    struct.error,
+    KeyError,
+    IndexError,
+    Image.DecompressionBombError,
+)
 
 
 def image(source: str | os.PathLike[str] | np.ndarray | Tensor, size: int | None = None) -> Points:
@@ -37,22 +49,42 @@ def image(source: str | os.PathLike[str] | np.ndarray | Tensor, size: int | None
     out and averaged over areas to size x size pixels. Raises `InputError` for what cannot be read.
     """
     if isinstance(source, (np.ndarray, Tensor)):
-        name, pixels = "array", np.asarray(source)
+        name, pixels, origin = "array", np.asarray(source), ""
     else:
         path = Path(source)
-        name, pixels = path.stem, _read(path)
+        name, pixels, origin = path.stem, _read(path), str(path.resolve())
     values, bits = _unit_values(pixels, name)
     if min(values.shape[:2]) < 2:
         height, width = values.shape[:2]
         raise InputError(f"{name}: {width} x {height} pixels, at least 2 x 2 are needed for a field")
     if size is not None:
         values = _square(values, size, name)
-    return from_image(torch.from_numpy(np.ascontiguousarray(values)), name, bits)
+    points = from_image(torch.from_numpy(np.ascontiguousarray(values)), name, bits)
+    return replace(points, source=origin, size=size)
 
 
 def photo(name: str = "astronaut", size: int | None = None) -> Points:
     """One of `PHOTOS`, as `image` gives it."""
-    return image(photo_path(name), size)
+    return replace(image(photo_path(name), size), name=name, source=f"photo:{name}")
+
+
+def open_signal(source: str, size: int | None = None) -> Points:
+    """The image of a file, or the photo of a name in `PHOTOS` (also written `photo:NAME`)."""
+    name = source.removeprefix("photo:")
+    if name in PHOTOS and not Path(source).exists():
+        return photo(name, size)
+    return image(source, size)
+
+
+def reopen(description: Mapping[str, Any]) -> Points:
+    """The signal that `Points.describe` described; `InputError` if its file is gone or holds other values."""
+    source = description.get("source")
+    if not source:
+        raise InputError(f"signal {description.get('name')!r} was an array, not a file; give the signal again")
+    points = open_signal(source, description.get("size"))
+    if points.describe()["digest"] != description.get("digest"):
+        raise InputError(f"{source}: holds other values than when the run was made; give the signal of that run")
+    return points
 
 
 def photo_path(name: str) -> Path:
@@ -139,7 +171,7 @@ def _unit_values(pixels: np.ndarray, name: str) -> tuple[np.ndarray, int]:
     if pixels.dtype.kind == "f":
         values = pixels.astype(np.float32)
         if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
-            raise InputError(f"{name}: float values from {pixels.min()} to {pixels.max()}, expected [0, 1]; rescale them")
+            raise InputError(f"{name}: float values from {pixels.min()} to {pixels.max()}, rescale them to [0, 1]")
         return values, 32
     raise InputError(f"{name}: samples of type {pixels.dtype}, expected uint8, uint16 or float in [0, 1]")
 
@@ -148,7 +180,7 @@ def _square(values: np.ndarray, size: int, name: str) -> np.ndarray:
     """The centre square of `values`, averaged over areas to size x size."""
     side = min(values.shape[:2])
     if not 2 <= size <= side:
-        raise InputError(f"{name}: size {size} is not allowed; the centre square has {side} pixels per side, use 2 to {side}")
+        raise InputError(f"{name}: size {size} is not allowed; use 2 to {side}, the side of its centre square")
     top, left = (values.shape[0] - side) // 2, (values.shape[1] - side) // 2
     square = values[top : top + side, left : left + side].astype(np.float64)
     average = _box_filter(side, size)

@@ -26,7 +26,9 @@ def psnr(prediction: Float[Tensor, "*shape"], target: Float[Tensor, "*shape"], p
 
 
 def ssim(
-    prediction: Float[Tensor, "height width channels"], target: Float[Tensor, "height width channels"], peak: float = 1.0
+    prediction: Float[Tensor, "height width channels"],
+    target: Float[Tensor, "height width channels"],
+    peak: float = 1.0,
 ) -> float:
     """Mean structural similarity over channels and over the positions where the whole window lies inside.
 

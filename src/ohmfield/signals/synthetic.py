@@ -20,4 +20,5 @@ def zone_plate(size: int = 64) -> Points:
     """A grey zone plate [size, size]: frequency grows with the radius, up to half the sampling rate at the edge."""
     at = torch.arange(size, dtype=torch.float32) - (size - 1) / 2
     y, x = torch.meshgrid(at, at, indexing="ij")
-    return from_image((0.5 + 0.5 * torch.cos(torch.pi * (x**2 + y**2) / size))[..., None], f"zone-plate-{size}", bits=32)
+    rings = torch.cos(torch.pi * (x**2 + y**2) / size)
+    return from_image((0.5 + 0.5 * rings)[..., None], f"zone-plate-{size}", bits=32)

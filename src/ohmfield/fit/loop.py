@@ -1,0 +1,268 @@
+"""One training loop, resumable to the bit."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ohmfield._kernels.threads import one_torch_thread, run_parallel
+from ohmfield.fields.field import Field, is_plain, predict
+from ohmfield.fit.options import FitOptions, suggested_options
+from ohmfield.fit.progress import Progress
+from ohmfield.fit.runs import (
+    FORMAT,
+    load_state,
+    provenance,
+    read_info,
+    read_json,
+    read_tensors,
+    save_run,
+    write_json,
+    write_tensors,
+)
+from ohmfield.numerics import Noise
+from ohmfield.signals.points import Points
+from ohmfield.spec import InputError, to_plain
+
+CHUNKS = 2
+"""Parts of a batch that threads work on; fixed, so that the bits do not depend on the number of threads."""
+
+CHECKPOINT_S = 10.0
+"""Seconds between two writes of `resume.safetensors`: what a killed run loses at most."""
+
+HISTORY_POINTS = 200
+"""Entries of `history.json`."""
+
+Callback = Callable[[int, Field], None]
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """A trained field and how it got there."""
+
+    field: Field
+    score: dict[str, float]
+    """of the whole signal: `psnr_dB`, `ssim`"""
+    history: list[dict[str, float]]
+    """`step`, `loss`, `psnr_dB` of the batches since the last entry, `elapsed_s`"""
+    elapsed_s: float
+    """time spent in training steps, earlier parts of a resumed run included"""
+    samples_per_s: float
+    resumed_from: int
+    """the step this call started at"""
+
+
+def fit(
+    field: Field,
+    signal: Points,
+    options: FitOptions | None = None,
+    run: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+    callback: Callback | None = None,
+) -> FitResult:
+    """Trains `field` in place on `signal` and returns it with its score.
+
+    Adam with a cosine schedule on the mean square error of random points; which points a step takes depends on the
+    seed and the step alone. With a `run` folder the same call after a kill goes on where it stopped and ends with the
+    same bits; a finished run is read back. `callback(step, field)` runs after each step. Raises `InputError` when the
+    folder holds another run, or cannot be written.
+    """
+    options = options or suggested_options(field)
+    if signal.dim != field.dim or signal.channels != field.channels:
+        raise InputError(
+            f"field maps {field.dim} coordinates to {field.channels} values, signal {signal.name!r} has {signal.dim} and "
+            f"{signal.channels}; build the field with dim={signal.dim}, channels={signal.channels}"
+        )
+    folder = Path(run) if run is not None else None
+    info = {
+        "seed": options.seed,
+        "signal": signal.describe(),
+        "options": to_plain(options),
+        "field": field.config,
+    }
+    training = _Training(field, signal, options)
+    if folder is not None:
+        finished = _open_folder(folder, info, training)
+        if finished is not None:
+            return finished
+    started_at = training.step
+    try:
+        _train(training, folder, progress, callback)
+    finally:
+        if folder is not None:  # also on ctrl-c or a failing callback
+            training.save(folder)
+    score = signal.score(predict(field, signal.coords))
+    samples = training.step * min(options.batch, len(signal))
+    rate = samples / max(training.elapsed_s, 1e-9)
+    if folder is not None:
+        figures = {"finished": True, "score": score, "elapsed_s": training.elapsed_s, "samples_per_s": rate}
+        save_run(folder, field, {**provenance(), **info, **figures}, training.history)
+    return FitResult(field, score, training.history, training.elapsed_s, rate, started_at)
+
+
+class _Training:
+    """What changes while a field is trained: parameters, moments, step, history."""
+
+    def __init__(self, field: Field, signal: Points, options: FitOptions) -> None:
+        self.field = field
+        self.signal = signal
+        self.options = options
+        self.named = {name: value for name, value in field.named_parameters() if value.requires_grad}
+        self.parameters = list(self.named.values())
+        self.adam = torch.optim.Adam(
+            self.parameters, lr=options.learning_rate, betas=(0.9, 0.99), eps=options.epsilon, fused=True
+        )
+        self.pixels = Noise(options.seed).at("fit", "pixels")
+        self.plain = is_plain(field)
+        self.step = 0
+        self.elapsed_s = 0.0
+        self.history: list[dict[str, float]] = []
+
+    def learning_rate(self) -> float:
+        """Cosine from the full rate to its `final_rate` part."""
+        fraction = 0.5 * (1.0 + math.cos(math.pi * self.step / self.options.steps))
+        return self.options.learning_rate * (self.options.final_rate + (1.0 - self.options.final_rate) * fraction)
+
+    def batch(self) -> tuple[Tensor, Tensor]:
+        """Coordinates and values of this step: all points, or as many random ones."""
+        num_points = len(self.signal)
+        if self.options.batch >= num_points:
+            return self.signal.coords, self.signal.values
+        chosen = self.pixels.integers(num_points, (self.options.batch,), first=self.step)
+        return self.signal.coords[chosen], self.signal.values[chosen]
+
+    def gradients(self, coords: Tensor, values: Tensor) -> tuple[float, list[Tensor]]:
+        """Loss and gradients of a batch: chunks side by side, summed in their order."""
+        scale = 1.0 / values.numel()
+
+        def chunk(part: tuple[Tensor, Tensor]) -> tuple[float, tuple[Tensor, ...]]:
+            loss = (self.field(part[0]) - part[1]).square().sum() * scale
+            gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True, materialize_grads=True)
+            return float(loss.detach()), gradients
+
+        if not self.plain:
+            loss, gradients = chunk((coords, values))
+            return loss, list(gradients)
+        size = -(-len(coords) // CHUNKS)
+        parts = run_parallel(chunk, list(zip(coords.split(size), values.split(size), strict=True)))
+        total = list(parts[0][1])
+        for _, gradients in parts[1:]:
+            torch._foreach_add_(total, list(gradients))
+        return sum(loss for loss, _ in parts), total
+
+    def update(self) -> float:
+        """One step; its loss."""
+        loss, gradients = self.gradients(*self.batch())
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
+        self.adam.param_groups[0]["lr"] = self.learning_rate()
+        self.adam.step()
+        self.step += 1
+        return loss
+
+    def save(self, folder: Path) -> None:
+        """Writes `resume.safetensors` and the history."""
+        tensors: dict[str, Tensor] = {"step": torch.tensor(self.step), "elapsed_s": torch.tensor(self.elapsed_s)}
+        for name, parameter in self.named.items():
+            state = self.adam.state.get(parameter, {})
+            tensors[f"parameter.{name}"] = parameter
+            for moment in ("exp_avg", "exp_avg_sq"):
+                tensors[f"{moment}.{name}"] = state.get(moment, torch.zeros_like(parameter))
+        write_json(folder / "history.json", self.history)
+        write_tensors(folder / "resume.safetensors", tensors)
+
+    def load(self, folder: Path) -> None:
+        """Goes back to what `save` wrote."""
+        path = folder / "resume.safetensors"
+        tensors = read_tensors(path)
+        wanted = {"step", "elapsed_s"} | {
+            f"{kind}.{name}" for kind in ("parameter", "exp_avg", "exp_avg_sq") for name in self.named
+        }
+        if set(tensors) != wanted:
+            raise InputError(f"{path}: does not belong to this field; fit into a new folder")
+        self.step = int(tensors["step"])
+        self.elapsed_s = float(tensors["elapsed_s"])
+        load_state(
+            self.field,
+            {**self.field.state_dict(), **{name: tensors[f"parameter.{name}"] for name in self.named}},
+            path,
+        )
+        for name, parameter in self.named.items():
+            self.adam.state[parameter] = {
+                "step": torch.tensor(float(self.step)),
+                "exp_avg": tensors[f"exp_avg.{name}"],
+                "exp_avg_sq": tensors[f"exp_avg_sq.{name}"],
+            }
+        history = read_json(folder / "history.json")
+        self.history = [entry for entry in history if entry["step"] <= self.step]
+
+
+def _open_folder(folder: Path, info: Mapping[str, Any], training: _Training) -> FitResult | None:
+    """Prepares the run folder: the result of a finished run, or None with `training` where it left off."""
+    if not (folder / "run.json").exists():
+        write_json(folder / "run.json", {"format": FORMAT, **provenance(), **info, "finished": False})
+        return None
+    known = read_info(folder)
+    for key in ("field", "options", "signal"):
+        _same(folder, key, known.get(key), info[key])
+    if known.get("finished"):
+        path = folder / "model.safetensors"
+        load_state(training.field, read_tensors(path), path)
+        history = read_json(folder / "history.json")
+        figures = known["score"], history, known["elapsed_s"], known["samples_per_s"]
+        return FitResult(training.field, *figures, resumed_from=training.options.steps)
+    if (folder / "resume.safetensors").exists():
+        training.load(folder)
+    return None
+
+
+def _same(folder: Path, what: str, known: Any, given: Any) -> None:
+    known, given = (value if isinstance(value, dict) else {} for value in (known, given))
+    for key in sorted(set(known) | set(given)):
+        if key not in ("source", "name") and known.get(key) != given.get(key):
+            raise InputError(
+                f"{folder}: holds a run with {what} {key} = {known.get(key)!r}, asked for {given.get(key)!r}; "
+                "use the same settings to go on, or another folder"
+            )
+
+
+def _train(training: _Training, folder: Path | None, progress: bool, callback: Callback | None) -> None:
+    options = training.options
+    every = max(1, options.steps // HISTORY_POINTS)
+    batch = min(options.batch, len(training.signal))
+    before = torch.get_num_threads()
+    with Progress(options.steps, enabled=progress) as bar, one_torch_thread():
+        if training.plain:
+            training.gradients(*training.batch())  # compiles the kernels, outside the clock
+        else:
+            torch.set_num_threads(before)
+        losses: list[float] = []
+        started = time.perf_counter() - training.elapsed_s
+        saved = time.perf_counter()
+        first = training.step
+        begin = time.perf_counter()
+        while training.step < options.steps:
+            losses.append(training.update())
+            training.elapsed_s = time.perf_counter() - started
+            if callback is not None:
+                callback(training.step, training.field)
+            if training.step % every == 0 or training.step == options.steps:
+                loss = sum(losses) / len(losses)
+                losses.clear()
+                psnr_dB = 10.0 * math.log10(training.signal.peak**2 / loss) if loss > 0 else math.inf
+                entry = {"step": training.step, "loss": loss, "psnr_dB": psnr_dB, "elapsed_s": training.elapsed_s}
+                training.history.append(entry)
+                rate = (training.step - first) * batch / (time.perf_counter() - begin)
+                bar.update(training.step, psnr_dB, rate)
+            if folder is not None and time.perf_counter() - saved > CHECKPOINT_S:
+                training.save(folder)
+                saved = time.perf_counter()
