@@ -76,6 +76,8 @@ def refused(array: LoweredArray) -> str:
         return f"digits of {array.dac_bits} bits have no 16-entry table"
     if array.signed_input and array.dac_bits > 1:
         return "a signed multi-bit digit needs tables of its own"
+    if array.num_planes * array.dac_bits > 16:
+        return "inputs of more than 16 bits"
     if _largest_sum(array) >= 2**30:
         return "column sums exceed 30 bits"
     if len(array.starts) > 1 and int(np.diff(array.starts).max()) * (2**array.dac_bits - 1) >= 2**15:
@@ -195,9 +197,10 @@ def _run(
     """One chunk of vectors: pack the input bits, then accumulate and convert tile by tile."""
     planes = array.num_planes
     index = np.zeros((len(codes), int(packed.entry_starts[-1]), -(-planes // UNIT) * UNIT), dtype=np.uint8)
-    driven = np.zeros((len(codes), array.num_groups, planes), dtype=np.int16)
-    _pack_inputs(codes, array.starts, packed.entry_starts, array.dac_bits, planes, index, driven)
-    counts[0] = int(driven.sum(dtype=np.int64))
+    driven = np.zeros((len(codes), array.num_groups, index.shape[2]), dtype=np.int64)
+    _pack_inputs(codes, array.starts, packed.entry_starts, array.dac_bits, index, driven)
+    driven = driven[:, :, :planes]
+    counts[0] = int(driven.sum())
     counts[1] = int((driven == 0).sum())
     banks, longest = array.num_banks, int(np.diff(array.starts).max(initial=0)) * (2**array.dac_bits - 1) + 1
     pedestal = np.zeros(longest, dtype=np.int32) if array.pedestal is None else array.pedestal.astype(np.int32)
@@ -223,28 +226,6 @@ def _run(
         for bank in range(banks):
             removed = array.pedestal_code[bank][driven]  # [vectors, groups, planes]
             out -= int(array.bank_weights[bank]) * (removed * array.plane_weights).sum(axis=(1, 2))[:, None]
-
-
-@njit(cache=True, nogil=True)
-def _pack_inputs(codes, starts, entry_starts, dac_bits, planes, index, driven):
-    """Four input bits per entry and plane, times 16: with the scale of 4 in an address this is a 64-byte offset."""
-    rows_per_entry = 4 // dac_bits
-    mask = (1 << dac_bits) - 1
-    for vector in range(codes.shape[0]):
-        for group in range(len(starts) - 1):
-            low, high = starts[group], starts[group + 1]
-            for entry in range(entry_starts[group + 1] - entry_starts[group]):
-                row = low + entry * rows_per_entry
-                place = entry_starts[group] + entry
-                for plane in range(planes):
-                    bits = 0
-                    total = 0
-                    for r in range(min(rows_per_entry, high - row)):
-                        digit = (codes[vector, row + r] >> (plane * dac_bits)) & mask
-                        bits |= digit << (r * dac_bits)
-                        total += digit
-                    index[vector, place, plane] = bits << 4
-                    driven[vector, group, plane] += total
 
 
 # ---- vector code: plain LLVM vectors, which every target lowers to what it has ----------------------------------------
@@ -286,10 +267,11 @@ def _accumulate(element, lanes):
             held = [cgutils.alloca_once_value(builder, ir.Constant(vector, [0] * lanes)) for _ in range(UNIT)]
             with cgutils.for_range(builder, entries) as loop:
                 base = builder.add(table, builder.mul(loop.index, ir.Constant(I64, 16 * 64)))
-                bits = builder.add(index, builder.mul(loop.index, stride))
+                where = builder.add(index, builder.mul(loop.index, stride))
+                bits = builder.zext(builder.load(_address(builder, where, I32), align=4), I64)
                 for plane in range(UNIT):
-                    where = builder.gep(_address(builder, bits, I8), [ir.Constant(I64, plane)])
-                    offset = builder.shl(builder.zext(builder.load(where), I64), ir.Constant(I64, 2))
+                    picked = builder.and_(builder.lshr(bits, ir.Constant(I64, 8 * plane)), ir.Constant(I64, 255))
+                    offset = builder.shl(picked, ir.Constant(I64, 2))
                     row = builder.load(_address(builder, builder.add(base, offset), vector), align=64)
                     builder.store(builder.add(builder.load(held[plane]), row), held[plane])
             target = _address(builder, sums, vector)
@@ -397,6 +379,56 @@ def _stairs(typingctx, values, scale, low, high, weight, out):
         return context.get_dummy_value()
 
     return types.void(types.int64, types.float32, types.int32, types.int32, types.int32, types.int64), codegen
+
+
+@intrinsic
+def _spread(typingctx, word, plane, dac_bits, gather, index, driven):
+    """Write the table index of `UNIT` planes of one entry and add their digits to `driven` (int64)."""
+
+    def codegen(context, builder, signature, args):
+        word, plane, dac_bits, gather, index, driven = args
+        lanes = ir.VectorType(I64, UNIT)
+        numbers = builder.add(_splat(builder, plane, UNIT), ir.Constant(lanes, list(range(UNIT))))
+        shifts = builder.mul(numbers, _splat(builder, dac_bits, UNIT))
+        digit = builder.sub(builder.shl(ir.Constant(I64, 1), dac_bits), ir.Constant(I64, 1))
+        everywhere = _constant(I64, 0x0001000100010001, UNIT)
+        mask = builder.mul(everywhere, _splat(builder, digit, UNIT))
+        digits = builder.and_(builder.lshr(_splat(builder, word, UNIT), shifts), mask)
+        bits = builder.lshr(builder.mul(digits, _splat(builder, gather, UNIT)), _constant(I64, 48, UNIT))
+        bits = builder.shl(builder.and_(bits, _constant(I64, 15, UNIT)), _constant(I64, 4, UNIT))
+        small = ir.VectorType(I8, UNIT)
+        builder.store(builder.trunc(bits, small), _address(builder, index, small), align=4)
+        total = builder.lshr(builder.mul(digits, everywhere), _constant(I64, 48, UNIT))
+        target = _address(builder, driven, lanes)
+        builder.store(builder.add(builder.load(target, align=8), total), target, align=8)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 6), codegen
+
+
+@njit(cache=True, nogil=True)
+def _pack_inputs(codes, starts, entry_starts, dac_bits, index, driven):
+    """Four input bits per entry and plane, times 16: with the scale of 4 in an address this is a 64-byte offset.
+
+    The rows of an entry stand 16 bits apart in one word; a product with `gather` brings one digit of each together.
+    """
+    rows_per_entry = 4 // dac_bits
+    gather = np.int64(0)
+    for r in range(rows_per_entry):
+        gather |= np.int64(1) << np.int64(48 - (16 - dac_bits) * r)
+    stride = index.shape[2]
+    for vector in range(codes.shape[0]):
+        for group in range(len(starts) - 1):
+            low, high = starts[group], starts[group + 1]
+            at_driven = np.int64(driven.ctypes.data) + (vector * driven.shape[1] + group) * stride * 8
+            for entry in range(entry_starts[group + 1] - entry_starts[group]):
+                row = low + entry * rows_per_entry
+                word = np.int64(0)
+                for r in range(min(rows_per_entry, high - row)):
+                    word |= np.int64(codes[vector, row + r] & 0xFFFF) << np.int64(16 * r)
+                place = (vector * index.shape[1] + entry_starts[group] + entry) * stride
+                for plane in range(0, stride, UNIT):
+                    _spread(word, plane, dac_bits, gather, np.int64(index.ctypes.data) + place + plane, at_driven + plane * 8)
 
 
 @njit(cache=True, nogil=True)
