@@ -1,0 +1,162 @@
+"""What a report needs of one deployment, as plain data: made from a `Deployment`, saved, loaded again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from ohmfield.fit.runs import write_atomic
+from ohmfield.spec import InputError
+
+FORMAT = 1
+SUMMARY_FILE, PICTURE_FILE = "deployment.json", "picture.safetensors"
+
+Range = tuple[float, float, float]
+"""Low, mid, high."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """The bill of one chip. Arrays start with low, mid, high; energy is of one inference (a frame)."""
+
+    operators: tuple[str, ...]
+    components: tuple[str, ...]
+    energy_pJ: Float[np.ndarray, "3 operators components"]
+    latency_ns: Float[np.ndarray, "3 operators"]
+    area_um2: Float[np.ndarray, "3 components"]
+    energy_mJ: Range
+    frame_ms: Range
+    frames_per_s: Range
+    area_mm2: Range
+    leakage_mW: Range
+    tops_per_W: Range
+    efficiency: str  # what tops_per_W states: precision, utilisation, boundary
+    boundary: str
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Codes:
+    """What the converters of one layer gave out: each code and how often, the step, and how much was clipped."""
+
+    codes: Int[np.ndarray, " codes"]
+    counts: Int[np.ndarray, " codes"]
+    step_levels: float
+    clipped_fraction: float
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class DeploymentSummary:
+    """One chip showing one field. `picture` is [height, width, channels] in [0, peak]; `key` names what produced it."""
+
+    name: str
+    chip: dict[str, Any]
+    recipe: dict[str, Any]
+    seed: int
+    picture: Float[np.ndarray, "height width channels"]
+    quality: dict[str, float]
+    float_quality: dict[str, float]
+    waterfall: tuple[tuple[str, float], ...]
+    codes: dict[str, Codes]
+    costs: Costs
+    notes: tuple[str, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+    command: str = ""
+    key: str = ""
+
+    @property
+    def lost_dB(self) -> float:
+        """PSNR of the float field less PSNR of the chip."""
+        return self.float_quality["psnr_dB"] - self.quality["psnr_dB"]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A processor that runs the same field in float, as a roofline: an estimate with a boundary of its own."""
+
+    name: str
+    energy_mJ: Range
+    frame_ms: Range
+    frames_per_s: Range
+    boundary: str
+    source: str
+    assumed: bool = False
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """All a report shows. Pictures are [height, width, channels] in [0, peak]; `field` is plain data about the fit."""
+
+    signal: dict[str, Any]
+    truth: Float[np.ndarray, "height width channels"]
+    float_picture: Float[np.ndarray, "height width channels"]
+    float_quality: dict[str, float]
+    field: dict[str, Any]
+    summaries: tuple[DeploymentSummary, ...]
+    baselines: tuple[Baseline, ...] = ()
+    command: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    peak: float = 1.0
+
+
+def save_summary(summary: DeploymentSummary, folder: Path) -> None:
+    """Write `deployment.json` and `picture.safetensors` into `folder`; the JSON, which readers look for, comes last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    plain = {"format": FORMAT, **asdict(summary)}
+    plain.pop("picture")
+    write_atomic(folder / PICTURE_FILE, save({"picture": np.ascontiguousarray(summary.picture, dtype=np.float32)}))
+    write_atomic(folder / SUMMARY_FILE, json.dumps(plain, indent=1, default=_plain).encode())
+
+
+def load_summary(folder: Path) -> DeploymentSummary:
+    """The deployment saved in `folder`. Raises `InputError` when it is missing, damaged or of another version."""
+    path = folder / SUMMARY_FILE
+    try:
+        plain = json.loads(path.read_bytes())
+        picture = load_file(folder / PICTURE_FILE)["picture"]
+    except FileNotFoundError as error:
+        raise InputError(f"{error.filename or path}: no such file; run `ohmfield deploy` again") from None
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); run `ohmfield deploy` again") from None
+    version = plain.pop("format", None) if isinstance(plain, dict) else None
+    if version != FORMAT:
+        raise InputError(f"{path}: format {version}, this version reads {FORMAT}; run `ohmfield deploy` again")
+    try:
+        return _from_plain(plain, picture)
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise InputError(f"{path}: damaged ({error}); run `ohmfield deploy` again") from None
+
+
+def _from_plain(plain: dict[str, Any], picture: np.ndarray) -> DeploymentSummary:
+    bill = plain.pop("costs")
+    arrays = {name: np.array(bill.pop(name), dtype=np.float64) for name in ("energy_pJ", "latency_ns", "area_um2")}
+    costs = Costs(**{key: tuple(v) if isinstance(v, list) else v for key, v in bill.items()}, **arrays)
+    codes = {
+        operator: Codes(**{k: np.array(v, dtype=np.int64) if k in ("codes", "counts") else v for k, v in item.items()})
+        for operator, item in plain.pop("codes").items()
+    }
+    waterfall = tuple((str(cause), float(psnr_dB)) for cause, psnr_dB in plain.pop("waterfall"))
+    notes = tuple(plain.pop("notes"))
+    return DeploymentSummary(picture=picture, costs=costs, codes=codes, waterfall=waterfall, notes=notes, **plain)
+
+
+def _plain(value: Any) -> Any:
+    """JSON for what `json` does not know."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} in a deployment is not plain data")

@@ -1,0 +1,172 @@
+"""The numbers of a report: how they are written for people, and all of them for machines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ohmfield.report.summary import Baseline, Costs, DeploymentSummary, Range, ReportData
+
+METRICS_FORMAT = 1
+
+
+def number(value: float, digits: int = 3) -> str:
+    """`value` to that many significant digits, never with an exponent a person has to decode.
+
+    >>> number(0.012345), number(1234567.0), number(36.0), number(0.0)
+    ('0.0123', '1 230 000', '36.0', '0')
+    """
+    if not math.isfinite(value):
+        return "∞" if value > 0 else "−∞" if value < 0 else "not known"
+    if value == 0:
+        return "0"
+    places = digits - 1 - math.floor(math.log10(abs(value)))
+    rounded = round(value, places)
+    return f"{rounded:,.{max(0, places)}f}".replace(",", "\N{NARROW NO-BREAK SPACE}").replace("-", "−")
+
+
+def whole(value: float) -> str:
+    """A count, digits grouped."""
+    return f"{value:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def written(values: Range, digits: int = 3) -> str:
+    """A range for a line of text.
+
+    >>> written((0.2, 0.3, 0.6))
+    '0.300 (0.200 – 0.600)'
+    """
+    low, mid, high = values
+    return f"{number(mid, digits)} ({number(low, digits)} – {number(high, digits)})"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One figure of merit: its key in `metrics.json`, its heading and unit, and whether it is a range."""
+
+    key: str
+    title: str
+    unit: str
+    decimals: int | None = None  # fixed decimals, for dB and SSIM; None writes three significant digits
+
+
+COLUMNS = (
+    Column("psnr_dB", "PSNR", "dB", 2),
+    Column("ssim", "SSIM", "", 4),
+    Column("lost_dB", "lost to the chip", "dB", 2),
+    Column("energy_mJ", "energy", "mJ per frame"),
+    Column("frame_ms", "frame time", "ms"),
+    Column("frames_per_s", "frame rate", "per s"),
+    Column("area_mm2", "area", "mm²"),
+    Column("tops_per_W", "efficiency", "TOPS/W"),
+)
+
+
+def entry(value: float, column: Column) -> str:
+    """One value of a column for people."""
+    if column.decimals is None or not math.isfinite(value):
+        return number(value)
+    return f"{value:.{column.decimals}f}".replace("-", "−")
+
+
+def chip_metrics(summary: DeploymentSummary) -> dict[str, Any]:
+    """Everything measured and billed for one chip, as plain data."""
+    costs = summary.costs
+    return {
+        **summary.quality,
+        "lost_dB": summary.lost_dB,
+        **{name: _range(getattr(costs, name)) for name in RANGES},
+        "efficiency": costs.efficiency,
+        "boundary": costs.boundary,
+        "waterfall_dB": {cause: psnr_dB for cause, psnr_dB in summary.waterfall},
+        "energy_pJ": _by_operator(costs),
+        "latency_ns": {
+            operator: _range(costs.latency_ns[:, row]) for row, operator in enumerate(costs.operators)
+        },
+        "area_um2": {name: _range(costs.area_um2[:, column]) for column, name in enumerate(costs.components)},
+        "converters": {
+            operator: {"step_levels": item.step_levels, "clipped_fraction": item.clipped_fraction}
+            for operator, item in summary.codes.items()
+        },
+        "warnings": list(costs.warnings),
+        "notes": list(summary.notes),
+        "assumed": list(summary.chip.get("assumed", ())),
+        "seed": summary.seed,
+        "recipe": summary.recipe,
+        "command": summary.command,
+    }
+
+
+RANGES = ("energy_mJ", "frame_ms", "frames_per_s", "area_mm2", "leakage_mW", "tops_per_W")
+
+
+def _range(values: Sequence[float]) -> dict[str, float]:
+    low, mid, high = (float(value) for value in values)
+    return {"low": low, "mid": mid, "high": high}
+
+
+def _by_operator(costs: Costs) -> dict[str, dict[str, dict[str, float]]]:
+    """Operator -> component -> range, without what costs nothing."""
+    return {
+        operator: {
+            component: _range(costs.energy_pJ[:, row, column])
+            for column, component in enumerate(costs.components)
+            if costs.energy_pJ[:, row, column].any()
+        }
+        for row, operator in enumerate(costs.operators)
+    }
+
+
+def baseline_metrics(baseline: Baseline) -> dict[str, Any]:
+    """The estimate of one processor, as plain data."""
+    ranges = {name: _range(getattr(baseline, name)) for name in ("energy_mJ", "frame_ms", "frames_per_s")}
+    return {**ranges, "boundary": baseline.boundary, "source": baseline.source, "assumed": baseline.assumed}
+
+
+def metrics(data: ReportData) -> dict[str, Any]:
+    """What stands in `metrics.json`: the page's numbers and their detail; infinite values become null."""
+    return finite(
+        {
+            "format": METRICS_FORMAT,
+            "signal": data.signal,
+            "field": {**data.field, **data.float_quality},
+            "chips": {summary.name: chip_metrics(summary) for summary in data.summaries},
+            "baselines": {baseline.name: baseline_metrics(baseline) for baseline in data.baselines},
+            "command": data.command,
+            "versions": data.versions,
+        }
+    )
+
+
+def finite(value: Any) -> Any:
+    """Plain data without infinities and NaN, which JSON has no word for: they become None."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def headline(data: ReportData) -> str:
+    """The result in one sentence."""
+    chips = data.summaries
+    if not chips:
+        return f"{data.signal['name']} as a neural field: {data.float_quality['psnr_dB']:.1f} dB in float"
+    quality = _extent([summary.quality["psnr_dB"] for summary in chips], lambda value: f"{value:.1f}")
+    energy = _extent([summary.costs.energy_mJ[1] for summary in chips], lambda value: number(value, 2))
+    who = chips[0].name if len(chips) == 1 else f"{_spelled(len(chips))} chips"
+    return f"{data.signal['name']} on {who}: {quality} dB for {energy} mJ a frame"
+
+
+def _extent(values: list[float], write: Any) -> str:
+    low, high = write(min(values)), write(max(values))
+    return low if low == high else f"{low} to {high}"
+
+
+def _spelled(count: int) -> str:
+    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    return words[count] if count < len(words) else str(count)
