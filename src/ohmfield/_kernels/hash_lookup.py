@@ -61,7 +61,7 @@ def address(coords: Tensor, levels: Levels) -> tuple[Tensor, Tensor]:
         hashed = hashed ^ (corner[..., axis] * PRIMES[axis])
         dense = dense + corner[..., axis] * sides**axis
     rows = torch.where(sides > 0, dense, hashed & masks)
-    return rows + torch.from_numpy(levels.offsets).to(device)[:, None], weights
+    return rows + torch.from_numpy(levels.offsets[: levels.count]).to(device)[:, None], weights
 
 
 def interpolate(rows: Tensor, weights: Tensor) -> Tensor:

@@ -15,9 +15,14 @@ Kind = Literal["linear", "table", "interpolate", "address", "encode", "activatio
 class Operator:
     """One operator of a model, with the work of one item (one coordinate, one image, one token).
 
-    `id` is module path + call index (`decoder.layers.0#0`). `linear`: `inputs` x `outputs` weights. `table`: `reads`
-    rows of `outputs` values from `rows` stored rows. `activation`: `outputs` values through `function`. `host`: what
-    no unit recognises, with its `flops` and `bytes`; it is billed on the host roofline, never at zero.
+    `id` is module path + call index (`decoder.layers.0#0`).
+    `linear`: `vectors` products with `inputs` x `outputs` weights.
+    `table`: `reads` rows of `outputs` values from `rows` stored rows.
+    `address`: `reads` row addresses on `vectors` levels, from `inputs` coordinates.
+    `interpolate`: `vectors` levels of `outputs` features, each from 2^`inputs` rows (`reads` in all).
+    `activation`: `outputs` values through `function`.
+    `encode`: `outputs` values of `inputs` coordinates through `function`.
+    `host`: what no unit recognises, with its `flops` and `bytes`; billed on the host roofline, never at zero.
     """
 
     id: str

@@ -1,0 +1,234 @@
+"""From a model and one example batch to `Shapes`: what every module works per item, under declared ids."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from ohmfield.fields.decoders import ACTIVATIONS
+from ohmfield.fields.encodings.fourier import Coordinates, FourierEncoding, GaussianEncoding
+from ohmfield.fields.encodings.hash_grid import HashGrid
+from ohmfield.fields.field import Field
+from ohmfield.mapping.workload import Operator, Shapes
+from ohmfield.spec import InputError
+
+ROOT = "(model)"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a module: its path and call index, the items of the batch, and what went in and came out."""
+
+    path: str
+    index: int
+    items: int
+    inputs: tuple[Any, ...]
+    output: Any
+
+    def id(self, child: str = "") -> str:
+        """Operator id of this call, or of a part of it that has no call of its own."""
+        parts = [self.path, child]
+        return f"{'.'.join(filter(None, parts)) or ROOT}#{self.index}"
+
+    @property
+    def values(self) -> float:
+        """Output values per item."""
+        return self.output.numel() / self.items
+
+
+Tracer = Callable[[Any, Call], list[Operator]]
+
+
+def _linear(module: nn.Linear, call: Call) -> list[Operator]:
+    vectors = call.values / module.out_features
+    return [Operator(call.id(), "linear", inputs=module.in_features, outputs=module.out_features, vectors=vectors)]
+
+
+def _embedding(module: nn.Embedding, call: Call) -> list[Operator]:
+    reads = call.values / module.embedding_dim
+    return [Operator(call.id(), "table", outputs=module.embedding_dim, rows=module.num_embeddings, reads=reads)]
+
+
+def _hash_grid(grid: HashGrid, call: Call) -> list[Operator]:
+    """The same three operators whether its forward is fused, composed or converted: read off the grid itself."""
+    levels = len(grid.levels.scales)
+    features, rows, dim = grid.num_features // levels, int(grid.levels.offsets[-1]), grid.dim
+    reads = float(levels * 2**dim)
+    return [
+        Operator(call.id("address"), "address", inputs=dim, vectors=levels, reads=reads, function="hash"),
+        Operator(call.id("table"), "table", outputs=features, rows=rows, reads=reads),
+        Operator(call.id("interpolate"), "interpolate", inputs=dim, outputs=features, vectors=levels, reads=reads),
+    ]
+
+
+def _fourier(module: FourierEncoding, call: Call) -> list[Operator]:
+    dim = module.num_features // (2 * module.num_bands)
+    return [Operator(call.id(), "encode", inputs=dim, outputs=module.num_features, function="fourier")]
+
+
+def _gaussian(module: GaussianEncoding, call: Call) -> list[Operator]:
+    dim = module.projection.shape[0]
+    return [Operator(call.id(), "encode", inputs=dim, outputs=module.num_features, function="gaussian")]
+
+
+def _rescale(module: Field, call: Call) -> list[Operator]:
+    """Coordinates to [-1, 1]: the offset and scale that the quantiser of the first layer's input applies anyway."""
+    if not getattr(module.encoding, "signed", False):
+        return []
+    return [Operator(call.id("coordinates"), "encode", inputs=module.dim, outputs=module.dim, function="affine")]
+
+
+def _activation(function: str) -> Tracer:
+    def declare(module: nn.Module, call: Call) -> list[Operator]:
+        return [Operator(call.id(), "activation", outputs=round(call.values), function=function)]
+
+    return declare
+
+
+# How the work of a module is declared, by its exact type (a subclass may compute more): one function for the whole
+# call, so nothing inside is looked at. Add your own modules here; what no function declares shows as `host`.
+TRACERS: dict[type[nn.Module], Tracer] = {
+    nn.Linear: _linear,
+    nn.Embedding: _embedding,
+    HashGrid: _hash_grid,
+    FourierEncoding: _fourier,
+    GaussianEncoding: _gaussian,
+    Coordinates: lambda module, call: [],
+    nn.ReLU: _activation("relu"),
+    nn.GELU: _activation("gelu"),
+    nn.SiLU: _activation("silu"),
+    nn.Sigmoid: _activation("sigmoid"),
+    nn.Tanh: _activation("tanh"),
+    nn.Softplus: _activation("softplus"),
+    **{kind: _activation(name) for name, kind in ACTIVATIONS.items()},
+}
+
+# The same for what a module computes itself, outside its children; those are traced by themselves.
+OWN_WORK: dict[type[nn.Module], Tracer] = {Field: _rescale}
+
+# Operations that compute nothing: they only move bytes. Those that touch no data at all are left out.
+_MOVES = frozenset({"cat", "stack", "clone", "copy_", "_to_copy", "index", "gather", "index_select", "fill_", "zero_"})
+_NOTHING = frozenset({"empty", "empty_like", "empty_strided", "new_empty", "_local_scalar_dense"})
+
+
+def trace(model: nn.Module, example: Float[Tensor, "items *dims"]) -> Shapes:
+    """The operators of `model` in the order they run, with the work of one item; `example` holds `items` of them.
+
+    Runs the model once, without gradients. Ids are module path + call index, the same for a fused forward, a composed
+    one and a converted model. Arithmetic that no function in `TRACERS` or `OWN_WORK` declares becomes one `host` row
+    per calling module, with its operations, flops and bytes; work that does not grow with the items is shared out
+    among them.
+    """
+    if example.ndim < 1 or len(example) == 0:
+        raise InputError(f"example of shape {tuple(example.shape)} has no items; give at least one coordinate")
+    recorder = _Recorder(len(example))
+    try:
+        recorder.watch(model, "")
+        with torch.no_grad(), recorder:
+            model(example)
+    finally:
+        for handle in recorder.handles:
+            handle.remove()
+    return Shapes(tuple(recorder.operators()))
+
+
+@dataclass
+class _HostWork:
+    """Undeclared arithmetic of one call of a module."""
+
+    functions: dict[str, None] = field(default_factory=dict)
+    flops: float = 0.0
+    bytes: float = 0.0
+
+
+class _Recorder(TorchDispatchMode):
+    """Listens to module calls and, between them, to every operation."""
+
+    def __init__(self, items: int) -> None:
+        super().__init__()
+        self.items = items
+        self.handles: list[Any] = []
+        self.calls: Counter[str] = Counter()
+        self.open: list[str] = [f"{ROOT}#0"]  # ids of the calls in progress, innermost last
+        self.silent = 0  # how many declared modules (whose inside is their own) are being run
+        self.rows: dict[str, list[Operator] | _HostWork] = {}
+
+    def watch(self, module: nn.Module, path: str, seen: set[nn.Module] | None = None) -> None:
+        """Hooks on `module` and below; not inside declared modules, whose fused forward may depend on having none."""
+        seen = set() if seen is None else seen
+        if module in seen:
+            return
+        seen.add(module)
+        whole = TRACERS.get(type(module))
+        tracer = whole or OWN_WORK.get(type(module))
+
+        def enter(_: nn.Module, inputs: tuple[Any, ...]) -> None:
+            self.open.append(f"{path or ROOT}#{self.calls[path]}")
+            self.calls[path] += 1
+            self.silent += whole is not None
+            self.rows.setdefault(self.open[-1], [] if tracer else _HostWork())
+
+        def leave(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            name = self.open.pop()
+            self.silent -= whole is not None
+            if tracer:
+                index = int(name.rpartition("#")[2])
+                self.rows[name] = tracer(module, Call(path, index, self.items, inputs, output))
+
+        self.handles += [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
+        if whole is None:
+            for name, child in module.named_children():
+                self.watch(child, f"{path}.{name}" if path else name, seen)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        output = func(*args, **(kwargs or {}))
+        if not self.silent:
+            self.add(func, args, kwargs or {}, output)
+        return output
+
+    def add(self, func: Any, args: Any, kwargs: Any, output: Any) -> None:
+        """Count one operation for the module whose forward runs it."""
+        work = self.rows.setdefault(self.open[-1], _HostWork())
+        name = func.overloadpacket.__name__
+        given, made = _tensors((args, kwargs)), _tensors(output)
+        if not isinstance(work, _HostWork) or name in _NOTHING or not made:
+            return
+        homes = {tensor.untyped_storage().data_ptr() for tensor in given}
+        if not func._schema.is_mutable and all(tensor.untyped_storage().data_ptr() in homes for tensor in made):
+            return  # a view: no data moves
+        work.functions[name] = None
+        work.bytes += sum(tensor.nbytes for tensor in given + made)
+        if func.overloadpacket in flop_registry:
+            work.flops += flop_registry[func.overloadpacket](*args, **kwargs, out_val=output)
+        elif name not in _MOVES:
+            work.flops += max(tensor.numel() for tensor in given + made)
+
+    def operators(self) -> list[Operator]:
+        """Declared and host operators, each at the place of its first work."""
+        found: list[Operator] = []
+        for name, row in self.rows.items():
+            if isinstance(row, list):
+                found += row
+            elif row.functions:
+                per_item = 1.0 / self.items
+                used = ", ".join(row.functions)
+                found.append(
+                    Operator(name, "host", function=used, flops=row.flops * per_item, bytes=row.bytes * per_item)
+                )
+        return found
+
+
+def _tensors(tree: Any) -> list[Tensor]:
+    """Every tensor in nested tuples, lists and dicts."""
+    if isinstance(tree, Tensor):
+        return [tree]
+    branches = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, (tuple, list)) else ()
+    return [tensor for branch in branches for tensor in _tensors(branch)]
