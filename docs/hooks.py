@@ -17,6 +17,13 @@ MOVES = {
     "label": "nothing",
 }
 
+LIMITS = {
+    annotated_types.Gt: (">", "gt"),
+    annotated_types.Ge: ("≥", "ge"),
+    annotated_types.Lt: ("<", "lt"),
+    annotated_types.Le: ("≤", "le"),
+}
+
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """The page with its table."""
@@ -49,7 +56,7 @@ def knobs() -> str:
 
 def own(record: type, name: str) -> bool:
     """Whether `record` declares the field itself, rather than inherit it."""
-    return name in record.__dict__.get("__annotations__", {})
+    return name in inspect.get_annotations(record)
 
 
 def row(name: str, field: Any) -> str:
@@ -67,10 +74,6 @@ def plain(value: object) -> str:
 
 def allowed(field: Any) -> str:
     """The declared range, or the choices."""
-    signs = {annotated_types.Gt: (">", "gt"), annotated_types.Ge: ("≥", "ge"), annotated_types.Lt: ("<", "lt")}
-    signs[annotated_types.Le] = ("≤", "le")
-    bounds = [
-        f"{sign} {getattr(limit, key):g}" for limit in field.metadata for cls, (sign, key) in signs.items() if type(limit) is cls
-    ]
+    bounds = [f"{LIMITS[type(m)][0]} {getattr(m, LIMITS[type(m)][1]):g}" for m in field.metadata if type(m) in LIMITS]
     choices = [f"`{choice}`" for choice in getattr(field.annotation, "__args__", ()) if isinstance(choice, str)]
     return ", ".join(bounds or choices)

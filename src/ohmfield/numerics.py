@@ -96,7 +96,7 @@ MIX_2 = 0x735A2D97
 
 
 def _cubic() -> tuple[float, float]:
-    """(a, b) so that `a z + b z^3`, z the centred byte sum over 256, has variance 1 and kurtosis 3, computed exactly."""
+    """(a, b) so that `a z + b z^3` has variance 1 and kurtosis 3, exactly; z is the centred byte sum over 256."""
     pmf = np.ones(256) / 256
     total = np.convolve(np.convolve(pmf, pmf), np.convolve(pmf, pmf))
     z = (np.arange(1021) - 510.0) / 256.0
@@ -169,7 +169,9 @@ class Noise:
 
     def uniform(self, shape: tuple[int, ...], first: int = 0) -> Tensor:
         """Uniform float32 numbers in [0, 1)."""
-        return torch.from_numpy((self.bits(tuple(shape), first) >> np.uint32(8)).astype(np.float32) * np.float32(2**-24))
+        return torch.from_numpy(
+            (self.bits(tuple(shape), first) >> np.uint32(8)).astype(np.float32) * np.float32(2**-24)
+        )
 
     def integers(self, high: int, shape: tuple[int, ...], first: int = 0) -> Tensor:
         """Whole numbers in [0, high), int64; high below 2^32."""
