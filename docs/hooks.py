@@ -33,9 +33,10 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 def records() -> list[type]:
     """Every record a chip is made of, whole chip first."""
     found: dict[str, type] = {}
-    for module in (chip, process, units, cells, array, dac, adc, converters, digital, memory, baseline):
+    for module in (chip, units, cells, array, dac, adc, converters, digital, memory, process, baseline):
         for name, member in vars(module).items():
-            if inspect.isclass(member) and dataclasses.is_dataclass(member) and hasattr(member, "__pydantic_fields__"):
+            here = inspect.isclass(member) and member.__module__.startswith(module.__name__)
+            if here and dataclasses.is_dataclass(member) and hasattr(member, "__pydantic_fields__"):
                 found.setdefault(name, member)
     return list(found.values())
 

@@ -75,6 +75,14 @@ def test_every_dependency_is_pinned_in_constraints() -> None:
     assert names <= pinned
 
 
+def test_data_files_travel_with_the_package() -> None:
+    package = ROOT / "src" / "ohmfield"
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["ohmfield"]
+    shipped = {path for pattern in patterns for path in package.glob(pattern)}
+    data = {path for path in repository_files() if package in path.parents and path.suffix != ".py"}
+    assert data <= shipped, f"add to package-data: {sorted(map(str, data - shipped))}"
+
+
 def test_importing_the_package_is_quick() -> None:
     # Commands like `--help` must not wait for torch; whoever asks for a field or a signal pays for it then.
     code = "import sys, ohmfield; print(*{'torch', 'numba', 'matplotlib'} & set(sys.modules))"
