@@ -27,8 +27,8 @@ class LoweredArray:
         v = sum_r digit[r] * levels[r, bank, column] + pedestal[n] + round(sigma * normal)
         sigma^2 = noise_variance[bank] + read_variance * sum_r digit[r]^2       (read_variance may be per cell)
 
-    and the conversion adds `bank_weights[bank] * plane_weights[plane] * (codes[bank, v - first] - pedestal_code[bank, n])`
-    to the output, for every group. `v` outside the table takes its end (the table reaches every possible sum; only
+    and the conversion adds `bank_weights[bank] * plane_weights[plane]` times `codes[bank, v - first] -
+    pedestal_code[bank, n]` to the output, for every group. `v` outside the table takes its end (the table reaches every possible sum; only
     noise may leave it).
     """
 
@@ -159,7 +159,9 @@ def _noise(
         variance = ones * np.float32(array.read_variance) + np.float32(fixed)
     per_vector = array.num_groups * array.num_planes * array.num_banks
     place_index = (group * array.num_planes + plane) * array.num_banks + bank
-    numbers = (np.arange(first, first + digit.shape[0], dtype=np.uint64) * np.uint64(per_vector)) + np.uint64(place_index)
+    numbers = (np.arange(first, first + digit.shape[0], dtype=np.uint64) * np.uint64(per_vector)) + np.uint64(
+        place_index
+    )
     keys = noise.keys_of(numbers)
     normal = normal_from_bits(hash_columns(keys, np.arange(array.num_outputs, dtype=np.uint32)))
     return np.floor(np.sqrt(variance) * normal + np.float32(0.5)).astype(np.int64)

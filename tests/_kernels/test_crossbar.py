@@ -1,0 +1,192 @@
+"""The fused analog product gives the codes of the plain loops, whatever the layer, the converter and the noise."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ohmfield._kernels.crossbar import LoweredArray, conversions, reference
+from ohmfield._kernels.crossbar_fast import fast, pack, refused
+from ohmfield.numerics import Noise
+
+
+def lowered(
+    *,
+    inputs: int = 40,
+    outputs: int = 5,
+    banks: int = 4,
+    largest: int = 3,
+    rows: int = 16,
+    planes: int = 8,
+    dac_bits: int = 1,
+    adc_bits: int = 6,
+    step: float = 2.0,
+    grid: int = 1,
+    signed: bool = True,
+    staircase: bool = True,
+    noise: float = 0.0,
+    read: str = "none",
+    pedestal: float = 0.0,
+    seed: int = 0,
+) -> LoweredArray:
+    """A layer with random levels; `pedestal` > 0 makes its columns unsigned."""
+    rng = np.random.default_rng(seed)
+    low = 0 if pedestal else -largest * grid
+    levels = rng.integers(low, largest * grid + 1, size=(inputs, banks, outputs)).astype(np.int32)
+    starts = np.array(sorted({*range(0, inputs, rows), inputs}))
+    reach = int(rows * (largest + pedestal + 1) * grid * (2**dac_bits - 1) + 64)
+    values = np.arange(-reach, reach + 1)
+    first_code, last_code = (0, 2**adc_bits - 1) if pedestal else (-(2 ** (adc_bits - 1)), 2 ** (adc_bits - 1) - 1)
+    codes = np.clip(np.floor(values / (step * grid) + 0.5), first_code, last_code)
+    if not staircase:
+        codes = np.sign(codes) * np.floor(np.abs(codes) ** 0.9)
+    weights = np.array([2 ** (dac_bits * plane) for plane in range(planes)])
+    if signed:
+        weights[-1] *= -1
+    most = rows * (2**dac_bits - 1) + 1
+    heights = np.round(pedestal * grid * np.arange(most)).astype(np.int64)
+    removed = np.floor(heights / (grid * step) + 0.5).astype(np.int64)
+    read_variance: np.ndarray | float = 0.0
+    if read == "cell":
+        read_variance = rng.integers(0, 90, size=levels.shape).astype(np.uint16)
+    elif read == "even":
+        read_variance = 0.31
+    return LoweredArray(
+        levels=levels,
+        starts=starts,
+        grid=grid,
+        bank_weights=4 ** np.arange(banks),
+        plane_weights=weights,
+        dac_bits=dac_bits,
+        signed_input=signed,
+        first=-reach,
+        codes=np.tile(codes.astype(np.int32), (banks, 1)),
+        step=np.full(banks, step * grid) if staircase else None,
+        pedestal=heights if pedestal else None,
+        pedestal_code=np.tile(removed, (banks, 1)) if pedestal else None,
+        noise_variance=np.full(banks, noise) if noise else None,
+        read_variance=read_variance,
+        read_unit=0.07,
+        offset=128 if pedestal else 0,
+    )
+
+
+def numbers(array: LoweredArray, vectors: int, seed: int = 0) -> np.ndarray:
+    bits = array.dac_bits * array.num_planes
+    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1)) if array.signed_input else (0, 2**bits)
+    return np.random.default_rng(seed).integers(low, high, size=(vectors, array.num_inputs))
+
+
+def assert_same(array: LoweredArray, inputs: np.ndarray, first: int = 0) -> None:
+    noise = Noise(3).at("read")
+    want, want_counts = reference(array, inputs, noise, first)
+    have, counts = fast(array, inputs, noise, first)
+    np.testing.assert_array_equal(have, want)
+    assert counts == want_counts
+
+
+@settings(max_examples=60)
+@given(
+    inputs=st.integers(1, 90),
+    outputs=st.integers(1, 40),
+    banks=st.integers(1, 5),
+    largest=st.sampled_from([1, 3, 15]),
+    rows=st.integers(1, 70),
+    planes=st.integers(1, 9),
+    adc_bits=st.integers(1, 9),
+    step=st.sampled_from([0.5, 1.0, 2.0, 3.0, 4.0, 7.3, 16.0]),
+    grid=st.sampled_from([1, 32, 64]),
+    staircase=st.booleans(),
+    signed=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_fast_gives_the_codes_of_the_reference(seed: int, **shape) -> None:
+    array = lowered(seed=seed, **shape)
+    assert not refused(array)
+    assert_same(array, numbers(array, 7, seed))
+
+
+@settings(max_examples=40)
+@given(
+    outputs=st.integers(1, 40),
+    noise=st.sampled_from([0.0, 0.5, 40.0]),
+    read=st.sampled_from(["none", "even", "cell"]),
+    pedestal=st.sampled_from([0.0, 0.5, 1.3]),
+    grid=st.sampled_from([1, 64]),
+    dac_bits=st.sampled_from([1, 2, 4]),
+    largest=st.sampled_from([3, 100]),
+    seed=st.integers(0, 99),
+)
+def test_fast_draws_the_noise_of_the_reference(dac_bits: int, seed: int, **shape) -> None:
+    array = lowered(seed=seed, dac_bits=dac_bits, planes=8 // dac_bits, signed=dac_bits == 1, adc_bits=8, **shape)
+    assert not refused(array)
+    assert_same(array, numbers(array, 6, seed), first=seed)
+
+
+def test_chunks_and_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    array = lowered(inputs=70, outputs=33, noise=3.0, read="cell", grid=32)
+    inputs = numbers(array, 700)
+    noise = Noise(5).at("read")
+    whole, _ = fast(array, inputs, noise)
+    monkeypatch.setenv("OHMFIELD_THREADS", "1")
+    alone, _ = fast(array, inputs, noise)
+    parts = [fast(array, inputs[at : at + 123], noise, first=at)[0] for at in range(0, 700, 123)]
+    np.testing.assert_array_equal(whole, alone)
+    np.testing.assert_array_equal(whole, np.concatenate(parts))
+
+
+def test_lossless_conversion_is_the_integer_product() -> None:
+    array = lowered(adc_bits=9, step=1.0)
+    inputs = numbers(array, 20)
+    weights = np.einsum("kbn,b->kn", array.levels.astype(np.int64), array.bank_weights)
+    np.testing.assert_array_equal(fast(array, inputs)[0], inputs @ weights)
+
+
+def test_a_power_of_two_staircase_takes_the_shift_path_and_a_custom_curve_its_table() -> None:
+    assert pack(lowered(step=4.0)).shift.tolist() == [2] * 4
+    assert pack(lowered(step=7.3)).shift.tolist() == [-1] * 4
+    assert (pack(lowered(step=7.3)).scale > 0).all()
+    assert (pack(lowered(staircase=False)).scale == 0).all()
+
+
+def test_a_wrong_step_hint_cannot_change_codes() -> None:
+    array = lowered(step=4.0)
+    lying = dataclasses.replace(array, step=np.full(4, 8.0))
+    inputs = numbers(array, 9)
+    np.testing.assert_array_equal(fast(lying, inputs)[0], reference(array, inputs)[0])
+
+
+def test_what_the_tables_cannot_hold_runs_on_the_reference() -> None:
+    parallel = lowered(dac_bits=8, planes=1, signed=False)
+    assert "16-entry" in refused(parallel)
+    assert_same(parallel, numbers(parallel, 5))
+    digits = lowered(dac_bits=2, planes=4, signed=True)
+    assert "signed" in refused(digits)
+
+
+def test_counts_are_those_of_the_inputs() -> None:
+    array = lowered(inputs=20, rows=20, outputs=3, planes=4, signed=False)
+    inputs = np.zeros((2, 20), dtype=np.int64)
+    inputs[0, :3] = 5  # planes 0 and 2 drive three rows each
+    _, counts = fast(array, inputs)
+    assert counts["driven"] == 6.0
+    assert counts["zero_planes"] == 2 + 4
+    assert counts["conversions"] == 2 * 4 * 4 * 3 == sum(code.size for _, _, code in conversions(array, inputs))
+
+
+def test_read_noise_has_the_declared_variance() -> None:
+    array = lowered(inputs=64, rows=64, outputs=64, banks=1, planes=1, signed=False, grid=64, read="even", adc_bits=14)
+    array = dataclasses.replace(
+        array,
+        levels=np.zeros_like(array.levels),
+        read_variance=100.0,
+        codes=np.arange(array.codes.shape[1], dtype=np.int32)[None] + array.first,
+        step=np.ones(1),
+    )
+    for ones in (0, 16, 64):
+        inputs = np.zeros((2000, 64), dtype=np.int64)
+        inputs[:, :ones] = 1
+        out, _ = fast(array, inputs, Noise(0).at("read"))
+        assert out.var() == pytest.approx(100.0 * ones, rel=0.02, abs=1e-9)
