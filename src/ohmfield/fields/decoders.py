@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -122,7 +123,7 @@ class MLP(nn.Module):
         super().__init__()
         sizes = [num_inputs, *([width] * depth), num_outputs]
         self.layers = nn.ModuleList(
-            torch.nn.utils.skip_init(nn.Linear, m, n, bias=bias) for m, n in zip(sizes, sizes[1:], strict=False)
+            torch.nn.utils.skip_init(nn.Linear, m, n, bias=bias) for m, n in pairwise(sizes)
         )
         self.activations = nn.ModuleList(activation() for _ in range(depth))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -66,15 +66,18 @@ def instant_ngp(
     num_levels: int = 16,
     features_per_level: int = 2,
     log2_table: int = 15,
-    base_resolution: int = 16,
-    finest_resolution: float = 512,
+    resolutions: Sequence[float] = (16, 512),
     width: int = 64,
     depth: int = 2,
     seed: int = 0,
 ) -> Field:
-    """Hash grid and a small ReLU decoder, sized for a 512x512 photograph. Source: instant-ngp, SIGGRAPH 2022."""
+    """Hash grid and a small ReLU decoder, sized for a 512x512 photograph. Source: instant-ngp, SIGGRAPH 2022.
+
+    `resolutions` are those of the coarsest and the finest level, in cells per unit length.
+    """
     noise = Noise(seed).at("field")
-    grid = HashGrid(dim, num_levels, features_per_level, log2_table, base_resolution, finest_resolution)
+    coarsest, finest = resolutions
+    grid = HashGrid(dim, num_levels, features_per_level, log2_table, int(coarsest), finest)
     grid.reset(noise.at("table"))
     decoder = MLP(grid.num_features, channels, width, depth, ReLU)
     relu_init(decoder, noise.at("decoder"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import json
 import math
 import os
 import time
@@ -79,8 +79,8 @@ def fit(
     options = options or suggested_options(field)
     if signal.dim != field.dim or signal.channels != field.channels:
         raise InputError(
-            f"field maps {field.dim} coordinates to {field.channels} values, signal {signal.name!r} has {signal.dim} and "
-            f"{signal.channels}; build the field with dim={signal.dim}, channels={signal.channels}"
+            f"field maps {field.dim} coordinates to {field.channels} values, signal {signal.name!r} has {signal.dim} "
+            f"and {signal.channels}; build the field with dim={signal.dim}, channels={signal.channels}"
         )
     folder = Path(run) if run is not None else None
     info = {
@@ -156,7 +156,8 @@ class _Training:
         parts = run_parallel(chunk, list(zip(coords.split(size), values.split(size), strict=True)))
         total = list(parts[0][1])
         for _, gradients in parts[1:]:
-            torch._foreach_add_(total, list(gradients))
+            for sum_, gradient in zip(total, gradients, strict=True):
+                sum_.add_(gradient)
         return sum(loss for loss, _ in parts), total
 
     def update(self) -> float:
@@ -226,6 +227,7 @@ def _open_folder(folder: Path, info: Mapping[str, Any], training: _Training) -> 
 
 
 def _same(folder: Path, what: str, known: Any, given: Any) -> None:
+    given = json.loads(json.dumps(given))  # tuples become lists, as in the file
     known, given = (value if isinstance(value, dict) else {} for value in (known, given))
     for key in sorted(set(known) | set(given)):
         if key not in ("source", "name") and known.get(key) != given.get(key):

@@ -36,5 +36,5 @@ class Progress:
 
     def update(self, step: int, psnr_dB: float, samples_per_s: float) -> None:
         """Shows that `step` steps are done."""
-        fields = {"psnr": f"{psnr_dB:.2f} dB", "rate": f"{samples_per_s / 1e6:.2f} M samples/s"}
-        self._bar.update(self._task, completed=step, description="fitting", **fields)
+        rate = f"{samples_per_s / 1e6:.2f} M samples/s"
+        self._bar.update(self._task, completed=step, description="fitting", psnr=f"{psnr_dB:.2f} dB", rate=rate)

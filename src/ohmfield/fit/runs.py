@@ -47,7 +47,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(
-            f"{path}: cannot be written ({reason}); free some space or choose another folder, the previous file is intact"
+            f"{path}: cannot be written ({reason}); free some space or choose another folder; an older file is intact"
         ) from None
     finally:
         if temporary is not None:
@@ -110,7 +110,7 @@ def read_info(run: Path) -> dict[str, Any]:
 
 
 def save_run(run: Path, field: Field, info: Mapping[str, Any], history: list[dict[str, float]]) -> None:
-    """Writes a finished run: model and history first, `run.json` last, so that it is finished only when all is there."""
+    """Writes a finished run: `run.json` last, so that it says finished only when all is there."""
     write_tensors(run / "model.safetensors", field.state_dict())
     write_json(run / "model.json", {"format": FORMAT, "field": field.config})
     write_json(run / "history.json", history)

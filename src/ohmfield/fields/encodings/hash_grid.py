@@ -68,7 +68,7 @@ class HashGrid(nn.Module):
         num_rows = int(self.levels.offsets[-1])
         if num_rows * features_per_level > MAX_ROWS * 8:
             raise InputError(f"hash grid of {num_rows} rows, at most {MAX_ROWS} are held; lower log2_table")
-        self.table = torch.nn.utils.skip_init(nn.Embedding, num_rows, features_per_level)
+        self.table = nn.Embedding(num_rows, features_per_level, _weight=torch.zeros(num_rows, features_per_level))
         self.interpolate = Interpolate()
 
     def reset(self, noise: Noise) -> None:
