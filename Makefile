@@ -5,13 +5,13 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet --constraint constraints.txt
 OUT    ?= demo
 
-.PHONY: help install install-dev demo test test-all lint format docs bench clean
+.PHONY: help install install-dev demo test test-all lint style types imports format docs bench clean
 
 help:
 	@echo "make demo      a photograph on three chips, as a page in $(OUT)/"
 	@echo "make test      lint, types, import contract, docs, doctests and the quick tests"
 	@echo "make test-all  the same with the slow tests"
-	@echo "make lint      ruff, basedpyright and the import contract"
+	@echo "make lint      ruff (style), basedpyright (types) and the import contract (imports)"
 	@echo "make format    let ruff rewrite what it can"
 	@echo "make docs      the documentation, into site/"
 	@echo "make bench     every benchmark, into benchmarks/results/"
@@ -38,10 +38,16 @@ install-dev: $(VENV)/.installed-dev
 demo: install
 	$(BIN)/ohmfield demo --out $(OUT)
 
-lint: install-dev
+lint: style types imports
+
+style: install-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: install-dev
 	$(BIN)/basedpyright
+
+imports: install-dev
 	$(BIN)/lint-imports
 
 format: install-dev

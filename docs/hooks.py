@@ -46,12 +46,12 @@ def knobs() -> str:
     parts = []
     for record in records():
         rows = [row(name, field) for name, field in record.__pydantic_fields__.items() if own(record, name)]
-        if rows:
-            kind = getattr(record, "kind", None)
+        kind = getattr(record, "kind", None)
+        if rows or kind:
             title = f"### {record.__name__}" + (f" (`kind: {kind}`)" if kind else "")
             summary = (inspect.getdoc(record) or "").split("\n\n")[0].replace("\n", " ")
-            head = "| field | default | allowed | moves | |\n|---|---|---|---|---|"
-            parts.append("\n".join([title, "", summary, "", head, *rows]))
+            head = ["| field | default | allowed | moves | |", "|---|---|---|---|---|"] if rows else []
+            parts.append("\n".join([title, "", summary, "", *head, *rows]))
     return "\n\n".join(parts)
 
 
@@ -63,14 +63,16 @@ def own(record: type, name: str) -> bool:
 def row(name: str, field: Any) -> str:
     """One field as a table row."""
     extra = field.json_schema_extra or {}
-    default = "required" if field.is_required() else f"`{plain(field.default)}`"
+    default = "required" if field.is_required() else plain(field.default)
     moves = MOVES.get(extra.get("effect", ""), "see its own fields")
     return f"| `{name}` | {default} | {allowed(field)} | {moves} | {field.description or ''} |"
 
 
 def plain(value: object) -> str:
     """A default as people read it."""
-    return f"{type(value).__name__}()" if dataclasses.is_dataclass(value) else str(value).replace("|", "\\|")
+    if value is None or value in ("", ()):
+        return "none"
+    return f"`{type(value).__name__}()`" if dataclasses.is_dataclass(value) else f"`{value}`"
 
 
 def allowed(field: Any) -> str:
