@@ -9,8 +9,11 @@ from typing import ClassVar
 import numpy as np
 
 from ohmfield.chip.process import Process
-from ohmfield.quantities import ActionCost, PartCost
+from ohmfield.chip.scaling import Number
+from ohmfield.quantities import BOLTZMANN_J_PER_K, PJ_PER_J, ActionCost, PartCost
 from ohmfield.spec import knob, spec
+
+ROOM_K = 300.0
 
 
 @spec
@@ -51,6 +54,21 @@ class Adc(ABC):
         if self.enob is None:
             return 0.0
         return hardware_step * math.sqrt((4.0 ** (self.bits - self.enob) - 1.0) / 12.0)
+
+    def thermal_floor_pJ(self) -> Number:
+        """Least energy of one conversion: `8 k T 10^(SNDR/10)` at 300 K, SNDR of the effective bits."""
+        effective = np.asarray(self.bits if self.enob is None else self.enob, dtype=np.float64)
+        sndr_dB = 6.02 * effective + 1.76
+        return 8.0 * BOLTZMANN_J_PER_K * ROOM_K * 10.0 ** (sndr_dB / 10.0) * PJ_PER_J
+
+    def gain_factor(self) -> float:
+        """What selectable gains above 1 cost, in energy and area: 5 % each, and 5 % per octave (assumed)."""
+        return 1.0 + sum(0.05 * (1.0 + math.log2(gain)) for gain in self.gains if gain > 1.0)
+
+    def noise_factor(self) -> Number:
+        """Energy of one decision at the effective bits over one at full bits: from 1 down to a half (assumed)."""
+        missing = 0.0 if self.enob is None else np.asarray(self.bits) - np.asarray(self.enob)
+        return 0.5 + 0.5 * 4.0 ** (-missing)
 
     @abstractmethod
     def conversion(self, process: Process) -> ActionCost:

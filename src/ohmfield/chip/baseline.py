@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from ohmfield.chip.scaling import Number
+from ohmfield.quantities import ActionCost, span
 from ohmfield.spec import knob, spec
+
+# Share of the way from idle to busy power while a kernel runs: memory-bound work does not reach full load.
+_ACTIVITY = span(0.7, 0.3, 1.0)
+NS_PER_US, PJ_PER_NJ = 1e3, 1e3
 
 
 @spec
@@ -19,3 +27,16 @@ class Roofline:
     streaming: float = knob("cost", 0.8, gt=0, le=1, doc="share of the bandwidth that streams reach")
     launch_us: float = knob("cost", 0.0, ge=0, doc="time per kernel launch")
     assumed: bool = knob("label", False, doc="figures not read in a source")
+
+    def cost(self, flops: Number, moved_bytes: Number, launches: Number = 0.0) -> ActionCost:
+        """Time by the roofline, energy `t (idle + activity (busy - idle))`, activity 0.3 / 0.7 / 1.
+
+        >>> chip = Roofline(name="x", source="x", peak_GFLOPs=100, bandwidth_GBps=10, idle_W=1, busy_W=1, utilisation=1)
+        >>> float(chip.cost(flops=1e3, moved_bytes=0).latency_ns[1, 0])
+        10.0
+        """
+        compute_ns = np.asarray(flops, dtype=np.float64) / (self.peak_GFLOPs * self.utilisation)
+        memory_ns = np.asarray(moved_bytes, dtype=np.float64) / (self.bandwidth_GBps * self.streaming)
+        time_ns = span(1.0) * (np.maximum(compute_ns, memory_ns) + np.asarray(launches) * self.launch_us * NS_PER_US)
+        power_W = self.idle_W + _ACTIVITY * (self.busy_W - self.idle_W)
+        return ActionCost(time_ns * power_W * PJ_PER_NJ, time_ns)

@@ -14,7 +14,7 @@ from ohmfield.spec import family, knob, spec
 
 @spec
 class Rule:
-    """Operators whose module path matches `match` (shell pattern; `first`, `last` count linear layers) run on `unit`."""
+    """Operators whose module path matches `match` (shell pattern, or `first` / `last` linear layer) run on `unit`."""
 
     match: str = knob("both", doc="shell pattern on the module path, or first / last")
     unit: str = knob("both", doc="a name under units")

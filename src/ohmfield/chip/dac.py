@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
+
+from ohmfield.chip.lines import DAC_FF, DAC_UM2, DRIVER_FF, DRIVER_UM2, LINE_FF
+from ohmfield.chip.process import Process
+from ohmfield.chip.scaling import REFERENCE_V, Number
+from ohmfield.quantities import ActionCost, PartCost
 from ohmfield.spec import knob, spec
 
 
@@ -31,3 +37,14 @@ class Dac:
         if signed and self.bits == 1:
             weights[-1] = -weights[-1]
         return tuple(weights)
+
+    def drive(self, process: Process, columns: Number) -> ActionCost:
+        """One driven digit of one row: driver and line swing by the supply; wider digits need a converter."""
+        wide = np.minimum(np.asarray(self.bits) - 1, 1)  # a single bit is a switch, not a converter
+        capacitance_fF = DRIVER_FF.value() + LINE_FF.value() * columns + DAC_FF.value() * self.bits * wide
+        return ActionCost(process.analog_pJ(capacitance_fF * REFERENCE_V**2))
+
+    def part(self, process: Process) -> PartCost:
+        """The driver of one row."""
+        further = np.asarray(self.bits) - 1
+        return process.powered(process.analog_um2(DRIVER_UM2.value() + DAC_UM2.value() * further))

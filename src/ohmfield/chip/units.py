@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from abc import ABC
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
+import numpy as np
+
+from ohmfield.chip import library
 from ohmfield.chip.adc import Adc
 from ohmfield.chip.array import Array
 from ohmfield.chip.cells import CELLS
 from ohmfield.chip.cells.base import Cell
+from ohmfield.chip.cells.sram import six_transistor_um2, write_bit
 from ohmfield.chip.converters import ADCS
 from ohmfield.chip.dac import Dac
+from ohmfield.chip.lines import AMPLIFIER_FJ, AMPLIFIER_UM2, LINE_FF, SAMPLER_UM2
+from ohmfield.chip.process import Process
+from ohmfield.chip.scaling import REFERENCE_V, Number
+from ohmfield.quantities import ActionCost, PartCost, Span, span
 from ohmfield.spec import family, knob, spec
+
+# Share of adders that toggle for one driven digit. ZigZag-IMC takes half the weight bits set; NeuroSim's calibration to
+# a layout found an adder activity of 0.15.
+TREE_ACTIVITY = span(0.5, 0.15, 1.0)
+# NAND2 47.8 ps, XOR2 2.4 times that, at 28 nm (ZigZag-IMC): a full adder's sum is two XOR2, its carry two NAND2.
+SUM_NS, CARRY_NS = span(0.0478 * 2.4 * 2), span(0.0478 * 2)
 
 
 @spec
@@ -21,6 +35,28 @@ class Unit(ABC):
     kind: ClassVar[str]
     num_arrays: int = knob("cost", 16, ge=1, le=10**7, doc="arrays on the chip")
     max_copies: int = knob("both", 1, ge=1, le=4096, doc="most copies of one layer's weights, to run in parallel")
+
+    @abstractmethod
+    def drive(self, process: Process) -> ActionCost:
+        """One driven input digit of one array."""
+
+    @abstractmethod
+    def parts(self, process: Process, weight_bits: Number, input_bits: Number) -> dict[str, PartCost]:
+        """Parts of one array by component of the bill."""
+
+    def shift_add(self, process: Process, accumulator_bits: Number) -> ActionCost:
+        """One partial sum added to its accumulator."""
+        return _accumulator(accumulator_bits).action(process)
+
+
+def _accumulator(bits: Number) -> library.Block:
+    return library.adder(bits) + library.register(bits)
+
+
+def _control(rows: Number, digit_bits: Number) -> library.Block:
+    """Input registers of a read and the row decoder, three gates a row of which one in twenty switches (NeuroSim)."""
+    decoder = library.gate(3 * rows)
+    return library.register(rows * digit_bits) + library.Block(decoder.energy_fJ * 0.05, decoder.area_um2)
 
 
 @spec
@@ -39,6 +75,68 @@ class Crossbar(Unit):
                 f"array.cell_bits {self.array.cell_bits}: a {self.cell.kind} cell holds at most {self.cell.max_bits}"
             )
 
+    @property
+    def default_fill(self) -> float:
+        """Mean cell level over the top level when weights are unknown: one side of a pair stands at the lowest."""
+        return 0.25 if self.array.encoding == "differential" else 0.5
+
+    def largest_sum(self) -> Number:
+        """Largest sum of cell levels times digits that one conversion can meet."""
+        array = self.array
+        return array.rows_active * (2.0 ** np.asarray(array.cell_bits) - 1) * (2.0 ** np.asarray(self.dac.bits) - 1)
+
+    def front_gain(self) -> Number:
+        """Amplification in front of a converter whose declared range is narrower than the largest sum; else 1."""
+        if self.adc.step_levels is None:
+            return 1.0
+        return np.maximum(1.0, self.largest_sum() / (self.adc.step_levels * 2.0 ** np.asarray(self.adc.bits)))
+
+    def conversions_per_read(self) -> Number:
+        """Conversions of one converter after one read: its columns, or their pairs when subtracted in analog."""
+        pairs = self.array.encoding == "differential" and self.array.subtract == "analog"
+        return np.ceil(np.asarray(self.adc.columns_per_adc) / (2 if pairs else 1))
+
+    def _columns(self, weight_bits: Number) -> Number:
+        """`array.columns_per_weight`, for arrays of designs."""
+        pairs = self.array.encoding == "differential"
+        stored = weight_bits - 1 if pairs else weight_bits
+        return np.maximum(1.0, np.ceil(np.asarray(stored) / self.array.cell_bits)) * (2 if pairs else 1)
+
+    def accumulator_bits(self, weight_bits: Number, input_bits: Number) -> Number:
+        """Width that cannot overflow over one array: both operands and the logarithm of its rows."""
+        return weight_bits + input_bits + np.ceil(np.log2(self.array.rows))
+
+    def drive(self, process: Process) -> ActionCost:
+        return self.dac.drive(process, self.array.columns)
+
+    def convert(self, process: Process) -> ActionCost:
+        """One conversion with its column: line, amplifier, declared gain, converter."""
+        line_fF = LINE_FF.value() * self.array.rows
+        swing = (np.asarray(self.array.read_voltage_V) / process.supply_V) ** 2
+        line_pJ = process.analog_pJ(line_fF * REFERENCE_V**2) * swing
+        gain_pJ = process.analog_pJ(AMPLIFIER_FJ.value()) * (self.front_gain() - 1.0)
+        return self.adc.conversion(process) + self.cell.sense(process) + ActionCost(line_pJ + gain_pJ)
+
+    def control(self, process: Process) -> ActionCost:
+        """One read of one array: input registers and row decoder."""
+        return ActionCost(process.gates_pJ(_control(self.array.rows_active, self.dac.bits).energy_fJ))
+
+    def parts(self, process: Process, weight_bits: Number, input_bits: Number) -> dict[str, PartCost]:
+        array, adc = self.array, self.adc
+        converters = np.ceil(np.asarray(array.columns) / adc.columns_per_adc)
+        gain_um2 = process.analog_um2(AMPLIFIER_UM2.value()) * (self.front_gain() - 1.0)
+        sampler_um2 = process.analog_um2(SAMPLER_UM2.value()) * np.asarray(array.sample_and_hold, dtype=np.float64)
+        converter = adc.part(process) + self.cell.sense_part(process) + process.powered(gain_um2)
+        width = self.accumulator_bits(weight_bits, input_bits)
+        registers = library.register(width).part(process).times(np.floor(array.columns / self._columns(weight_bits)))
+        return {
+            "cells": self.cell.part(process).times(array.rows * array.columns),
+            "drivers": self.dac.part(process).times(array.rows),
+            "adc": converter.times(converters) + process.powered(sampler_um2).times(array.columns),
+            "shift_add": library.adder(width).part(process).times(converters) + registers,
+            "control": _control(array.rows, self.dac.bits).part(process),
+        }
+
 
 @spec
 class DigitalCim(Unit):
@@ -49,6 +147,70 @@ class DigitalCim(Unit):
     columns: int = knob("cost", 64, ge=1, le=8192, doc="weight bits side by side (columns / weight_bits weights)")
     banks: int = knob("cost", 8, ge=1, le=1024, doc="stored rows per compute row")
     input_bits_per_cycle: int = knob("cost", 1, ge=1, le=8, doc="input bits multiplied in one cycle")
+
+    def digits(self, input_bits: Number) -> Number:
+        """Cycles of one product: `ceil(input_bits / input_bits_per_cycle)`."""
+        return np.ceil(np.asarray(input_bits) / self.input_bits_per_cycle)
+
+    def weights_per_row(self, weight_bits: Number) -> Number:
+        """Outputs of one array."""
+        return np.floor(np.asarray(self.columns) / weight_bits)
+
+    def accumulator_bits(self, weight_bits: Number, input_bits: Number) -> Number:
+        """Width that cannot overflow over one array."""
+        return weight_bits + input_bits + np.ceil(np.log2(self.rows))
+
+    def _product_bits(self, weight_bits: Number) -> Number:
+        return weight_bits + np.asarray(self.input_bits_per_cycle) - 1
+
+    def _product(self, weight_bits: Number) -> library.Block:
+        """One weight times one digit: an AND per bit, and the adders that join the partial products of wider digits."""
+        digit = np.asarray(self.input_bits_per_cycle)
+        return library.gate(weight_bits * digit) + library.adder(weight_bits * (digit - 1))
+
+    def _tree(self, weight_bits: Number) -> library.Block:
+        cells = library.adder_tree_cells(np.maximum(self.rows, 2), self._product_bits(weight_bits))
+        return library.adder(1).times(cells)
+
+    def drive(self, process: Process) -> ActionCost:
+        """One driven digit: the input line over all columns swings by the supply."""
+        line_fF = LINE_FF.value() * self.columns * self.input_bits_per_cycle
+        return ActionCost(process.analog_pJ(line_fF * REFERENCE_V**2))
+
+    def add(self, process: Process, weight_bits: Number) -> ActionCost:
+        """One driven digit at one output: its product and its share of the tree; latency is one cycle.
+
+        Energy counts the share of adders that toggle; a digit of zero switches nothing.
+        """
+        share = self._product(weight_bits).energy_fJ + self._tree(weight_bits).energy_fJ / self.rows
+        return ActionCost(process.gates_pJ(share * TREE_ACTIVITY), self.step_ns(process, weight_bits))
+
+    def step_ns(self, process: Process, weight_bits: Number) -> Span:
+        """One cycle: the clock, or the adder tree where that is slower."""
+        levels = np.log2(np.maximum(self.rows, 2))
+        ripple = SUM_NS * (levels - 1) + CARRY_NS * (self._product_bits(weight_bits) + levels - 1)
+        return np.maximum(process.cycle_ns * span(1.0), process.delay_ns(ripple))
+
+    def control(self, process: Process) -> ActionCost:
+        """One cycle of one array."""
+        return ActionCost(process.gates_pJ(_control(self.rows, self.input_bits_per_cycle).energy_fJ))
+
+    def write(self, process: Process) -> ActionCost:
+        """One weight bit written."""
+        return write_bit(process)
+
+    def parts(self, process: Process, weight_bits: Number, input_bits: Number) -> dict[str, PartCost]:
+        outputs = self.weights_per_row(weight_bits)
+        tree = self._product(weight_bits).times(self.rows) + self._tree(weight_bits)
+        accumulator = _accumulator(self.accumulator_bits(weight_bits, input_bits))
+        bits = self.rows * self.columns * self.banks
+        return {
+            "cells": process.powered(six_transistor_um2(process.node_nm)).times(bits),
+            "drivers": library.gate(4).part(process).times(self.rows * self.input_bits_per_cycle),
+            "adder_tree": tree.part(process).times(outputs),
+            "shift_add": accumulator.part(process).times(outputs),
+            "control": _control(self.rows * self.banks, self.input_bits_per_cycle).part(process),
+        }
 
 
 UNITS: dict[str, type[Unit]] = {"crossbar": Crossbar, "digital_cim": DigitalCim}

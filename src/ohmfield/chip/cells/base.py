@@ -8,7 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ohmfield.chip.array import Array
+from ohmfield.chip.lines import AMPLIFIER_FJ, AMPLIFIER_UM2
 from ohmfield.chip.process import Process
+from ohmfield.chip.scaling import Number
 from ohmfield.numerics import Noise
 from ohmfield.quantities import ActionCost, PartCost
 from ohmfield.spec import knob, spec
@@ -49,9 +52,21 @@ class Cell(ABC):
         stuck = torch.where(draw < self.stuck_low_rate, torch.full_like(stored_uS, self.g_min_uS), stored_uS)
         return torch.where(draw > 1.0 - self.stuck_high_rate, torch.full_like(stored_uS, self.g_max_uS), stuck)
 
+    def mean_uS(self, fill: Number) -> Number:
+        """Mean conductance when the mean level is `fill` of the top level."""
+        return self.g_min_uS + (self.g_max_uS - self.g_min_uS) * fill
+
+    def sense(self, process: Process) -> ActionCost:
+        """Column amplifier, per conversion; a current-reading cell needs one."""
+        return ActionCost(process.analog_pJ(AMPLIFIER_FJ.value()))
+
+    def sense_part(self, process: Process) -> PartCost:
+        """Column amplifier, one per converter."""
+        return process.powered(process.analog_um2(AMPLIFIER_UM2.value()))
+
     @abstractmethod
-    def read(self, process: Process, mean_uS: float) -> ActionCost:
-        """One driven cell during one read, at its mean conductance; latency is the settling of the line."""
+    def read(self, process: Process, mean_uS: Number, array: Array) -> ActionCost:
+        """One driven cell during one read of `array`, at its mean conductance; latency is the settling of the line."""
 
     @abstractmethod
     def write(self, process: Process) -> ActionCost:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from ohmfield.chip.array import Array
 from ohmfield.chip.cells.base import Cell
 from ohmfield.chip.process import Process
+from ohmfield.chip.scaling import Number
 from ohmfield.quantities import ActionCost, PartCost, span
 from ohmfield.spec import spec
 
@@ -16,8 +18,14 @@ class IdealCell(Cell):
 
     kind: ClassVar[str] = "ideal"
 
-    def read(self, process: Process, mean_uS: float) -> ActionCost:
+    def sense(self, process: Process) -> ActionCost:
         return ActionCost(span(0.0))
+
+    def sense_part(self, process: Process) -> PartCost:
+        return PartCost(span(0.0))
+
+    def read(self, process: Process, mean_uS: Number, array: Array) -> ActionCost:
+        return ActionCost(span(0.0), span(1.0) * array.read_ns)
 
     def write(self, process: Process) -> ActionCost:
         return ActionCost(span(0.0))

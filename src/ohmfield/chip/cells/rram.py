@@ -4,14 +4,31 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ohmfield.chip.anchors import Anchored, given
+from ohmfield.chip.array import Array
 from ohmfield.chip.cells.base import Cell
 from ohmfield.chip.process import Process
+from ohmfield.chip.scaling import Number
 from ohmfield.numerics import Noise
-from ohmfield.quantities import ActionCost, PartCost, span
+from ohmfield.quantities import PJ_PER_FJ, ActionCost, PartCost, Sourced, span
 from ohmfield.spec import knob, spec
+
+NM_PER_UM = 1e3
+CELL_F2 = Anchored(
+    "1T1R cell in squares of the node",
+    (
+        given(139337 / 65536 / 0.13**2, "NeuRRAM, Nature 2022 Fig 11f: 139337 um2 for 256 x 256, 130 nm", ("NeuRRAM",)),
+        given(48.0, "NeuroSim 1.4 default 1T1R, 4 F x 12 F"),
+    ),
+)
+# No source at hand gives the write of one cell; 2 V pulses of 100 ns are the usual order.
+WRITE_V = Sourced(span(2.0, 1.5, 2.5), "assumed: 2 V SET/RESET pulse", assumed=True)
+WRITE_NS = Sourced(span(100.0, 30.0, 300.0), "assumed: 100 ns pulse, verify included", assumed=True)
+VERIFY_FRACTION, LEAST_FRACTION = 0.02, 1e-4
 
 
 @spec
@@ -22,8 +39,10 @@ class RramCell(Cell):
     max_bits: ClassVar[int] = 4
     program_fraction: float = knob("both", 0.02, ge=0, le=1, doc="sd of the programming error as a fraction")
     fraction_of: Literal["range", "target", "g_max"] = knob("both", "range", doc="what that fraction is taken of")
-    read_fraction: float = knob("both", 0.0, ge=0, le=1, doc="sd of one read as a fraction of the stored conductance")
-    verify_loops: float = knob("cost", 4.0, ge=1, doc="mean write-verify pulses; more loops buy less error")
+    read_fraction: float = knob(
+        "environment", 0.0, ge=0, le=1, doc="sd of one read as a fraction of the stored conductance; the device's own"
+    )
+    verify_loops: float = knob("cost", 4.0, ge=1, doc="mean write pulses for an error of 2 % of the range")
 
     def program_std_uS(self, target_uS: Tensor) -> Tensor:
         """Standard deviation of the stored conductance around its target."""
@@ -42,11 +61,23 @@ class RramCell(Cell):
     def read_std_uS(self, stored_uS: Tensor) -> Tensor:
         return self.read_fraction * stored_uS
 
-    def read(self, process: Process, mean_uS: float) -> ActionCost:
-        return ActionCost(span(0.0))
+    def pulses(self) -> Number:
+        """Mean write-verify pulses of a cell: `verify_loops` at 2 % of the range, inversely with the error (assumed)."""
+        span_uS = self.g_max_uS - np.asarray(self.g_min_uS)
+        of_range = {"range": 1.0, "target": 0.5 * (self.g_max_uS + self.g_min_uS) / span_uS}
+        base = of_range.get(self.fraction_of, self.g_max_uS / span_uS)
+        return self.verify_loops * VERIFY_FRACTION / np.maximum(self.program_fraction * base, LEAST_FRACTION)
+
+    def read(self, process: Process, mean_uS: Number, array: Array) -> ActionCost:
+        """Ohmic: V^2 G t. Limit case: half the voltage, a quarter of the energy."""
+        energy_fJ = np.asarray(array.read_voltage_V) ** 2 * mean_uS * array.read_ns
+        return ActionCost(span(1.0) * energy_fJ * PJ_PER_FJ, span(1.0) * array.read_ns)
 
     def write(self, process: Process) -> ActionCost:
-        return ActionCost(span(0.0))
+        """V^2 G t per pulse at half of g_max, times the mean number of pulses."""
+        pulse_pJ = WRITE_V.value**2 * 0.5 * self.g_max_uS * WRITE_NS.value * PJ_PER_FJ
+        return ActionCost(pulse_pJ * self.pulses(), WRITE_NS.value * self.pulses())
 
     def part(self, process: Process) -> PartCost:
-        return PartCost(span(0.0))
+        """One transistor and one resistor, in squares of the node name; the array itself leaks with its transistor."""
+        return process.powered(CELL_F2.value() * (np.asarray(process.node_nm) / NM_PER_UM) ** 2)

@@ -1,0 +1,95 @@
+"""Constants held by several sources, and leaving a fabricated chip out of them.
+
+Every source is an *anchor*: its figure, brought to 28 nm and 0.9 V. A leaf reads `Anchored.value()`; a validation that
+prices a fabricated chip does so inside `without(chip)`, so that no constant comes from the chip it is compared with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+import numpy as np
+
+from ohmfield.chip import scaling
+from ohmfield.quantities import Sourced, Span, span
+from ohmfield.spec import InputError
+
+# Chips that one fit shares: leaving out any of them drops the whole fit.
+ZIGZAG_DIGITAL = ("ISSCC 2022 15.5", "ISSCC 2022 11.7", "ISSCC 2023 7.2", "ISSCC 2023 16.3")
+ZIGZAG_ANALOG = ("Papistas", "JSSC 2023 9896828", "ISSCC 2023 7.8")
+
+# Even where sources agree, a constant is not known better than this.
+LEAST_SPREAD = 1.25
+
+_left_out: ContextVar[frozenset[str]] = ContextVar("left_out", default=frozenset())
+
+
+@contextmanager
+def without(*chips: str) -> Iterator[None]:
+    """While open, every anchor taken from or fitted to one of `chips` is dropped and the constants refitted."""
+    token = _left_out.set(_left_out.get() | set(chips))
+    try:
+        yield
+    finally:
+        _left_out.reset(token)
+
+
+@dataclass(frozen=True)
+class Anchored:
+    """A constant with several anchors.
+
+    Mid is the geometric mean of the anchors from silicon, or of all when none is; low and high are the extremes of all
+    anchors, at least a factor 1.25 from the middle.
+    """
+
+    name: str
+    anchors: tuple[Sourced, ...]
+
+    def remaining(self) -> tuple[Sourced, ...]:
+        """Anchors that share no chip with those left out; `InputError` when nothing is left."""
+        left_out = _left_out.get()
+        kept = tuple(anchor for anchor in self.anchors if not left_out.intersection(anchor.chips))
+        if not kept:
+            raise InputError(f"{self.name}: no anchor remains without {', '.join(sorted(left_out))}")
+        return kept
+
+    def value(self) -> Span:
+        """`[3, 1]` low, mid, high at the reference process."""
+        kept = self.remaining()
+        silicon = [anchor for anchor in kept if anchor.chips] or kept
+        mid = float(np.exp(np.mean([np.log(anchor.value[1, 0]) for anchor in silicon])))
+        every = [float(anchor.value[1, 0]) for anchor in kept]
+        return span(mid, min(*every, mid / LEAST_SPREAD), max(*every, mid * LEAST_SPREAD))
+
+    @property
+    def source(self) -> str:
+        """All sources in one line."""
+        return "; ".join(anchor.source for anchor in self.anchors)
+
+
+def given(value: float, source: str, chips: tuple[str, ...] = (), *, assumed: bool = False) -> Sourced:
+    """An anchor already at the reference, or one without a process."""
+    return Sourced(span(value), source, chips, assumed)
+
+
+def gate_energy(value: float, node_nm: float, supply_V: float, source: str, chips: tuple[str, ...] = ()) -> Sourced:
+    """An anchor for a digital energy measured at a node and supply."""
+    return given(value / float(scaling.digital_energy(node_nm, supply_V)), source, chips)
+
+
+def gate_area(value: float, node_nm: float, source: str, chips: tuple[str, ...] = ()) -> Sourced:
+    """An anchor for a digital area."""
+    return given(value / float(scaling.digital_area(node_nm)), source, chips)
+
+
+def analog_energy(value: float, node_nm: float, supply_V: float, source: str, chips: tuple[str, ...] = ()) -> Sourced:
+    """An anchor for the energy of a converter or line; with supply 0.9 V, for a capacitance."""
+    return given(value / float(scaling.analog_energy(node_nm, supply_V)), source, chips)
+
+
+def analog_area(value: float, node_nm: float, source: str, chips: tuple[str, ...] = ()) -> Sourced:
+    """An anchor for an analog area."""
+    return given(value / float(scaling.analog_area(node_nm)), source, chips)

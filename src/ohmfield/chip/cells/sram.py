@@ -1,0 +1,76 @@
+"""SRAM cell of an analog macro: one bit, read as charge."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from ohmfield.chip.anchors import Anchored, given
+from ohmfield.chip.array import Array
+from ohmfield.chip.cells.base import Cell
+from ohmfield.chip.lines import CHARGE_FF
+from ohmfield.chip.process import Process
+from ohmfield.chip.scaling import REFERENCE_V, Number
+from ohmfield.quantities import ActionCost, PartCost, Span, span
+from ohmfield.spec import spec
+
+NM_PER_UM = 1e3
+# 6T bit cell in squares of the node name, by node (NeuroSim): it shrinks more slowly than the name below 22 nm.
+_CELL_F2 = {180: 280, 22: 280, 14: 326, 10: 400, 7: 551, 5: 840, 3: 2048}
+ANALOG_OVER_6T = Anchored(
+    "analog SRAM cell over 6T",
+    (
+        given(2.91e6 / (2304 * 256) / (280 * 0.065**2), "Jia JSSC 2020 Fig 11: array 2.91 mm2, 2304 x 256", ("Jia",)),
+        given(57040 / (512 * 128) / (280 * 0.022**2), "Wang Fig 22b: MAC array 57040 um2, 512 x 128", ("Wang",)),
+        given(1080 / 551, "Sinangil JSSC 2021: 8T cell 1080 F2 against 551 F2", ("Sinangil",)),
+    ),
+)
+WRITE_FJ = Anchored(
+    "SRAM write energy per bit",
+    (
+        given(95.0 / 8, "ZigZag-IMC: 0.095 pJ per 8-bit word, 28 nm"),
+        given(1.6, "MNSIM: 1.6 fJ per bit"),
+    ),
+)
+
+
+def six_transistor_um2(node_nm: Number) -> Span:
+    """Area of one 6T bit cell, `[3, designs]`."""
+    nodes = np.array(sorted(_CELL_F2), dtype=np.float64)
+    squares = np.interp(np.log(node_nm), np.log(nodes), [_CELL_F2[int(node)] for node in nodes])
+    return span(1.0, 1 / 1.25, 1.25) * squares * (np.asarray(node_nm) / NM_PER_UM) ** 2
+
+
+def write_bit(process: Process) -> ActionCost:
+    """One SRAM bit written; latency one clock."""
+    return ActionCost(process.gates_pJ(WRITE_FJ.value()), process.cycle_ns * span(1.0))
+
+
+@spec
+class SramCell(Cell):
+    """Six transistors and a capacitor; no mismatch is modelled in the read. Levels count only relative to g_max."""
+
+    kind: ClassVar[str] = "sram"
+    max_bits: ClassVar[int] = 1
+
+    def sense(self, process: Process) -> ActionCost:
+        """Charge settles by itself: no amplifier, its energy is in `read`."""
+        return ActionCost(span(0.0))
+
+    def sense_part(self, process: Process) -> PartCost:
+        return PartCost(span(0.0))
+
+    def read(self, process: Process, mean_uS: Number, array: Array) -> ActionCost:
+        """C V^2 of the cell's capacitor at half fill (where the anchors were measured), in proportion to the fill."""
+        fill = mean_uS / (0.5 * np.asarray(self.g_max_uS))
+        # `analog_pJ` scales C with the node and V from the supply; here the line swings by the read voltage instead.
+        swing = (np.asarray(array.read_voltage_V) / process.supply_V) ** 2
+        energy_pJ = process.analog_pJ(CHARGE_FF.value() * REFERENCE_V**2) * swing * fill
+        return ActionCost(energy_pJ, span(1.0) * array.read_ns)
+
+    def write(self, process: Process) -> ActionCost:
+        return write_bit(process)
+
+    def part(self, process: Process) -> PartCost:
+        return process.powered(six_transistor_um2(process.node_nm) * ANALOG_OVER_6T.value())

@@ -1,0 +1,91 @@
+"""Chips as YAML files: presets in the package, files of the user, a schema for editors."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ohmfield.chip.baseline import Roofline
+from ohmfield.chip.chip import Chip
+from ohmfield.spec import InputError, build, read_yaml, to_plain
+
+PRESETS = Path(__file__).parent / "presets"
+
+
+def list_chips() -> tuple[str, ...]:
+    """Names of the chips that come with the package."""
+    return tuple(sorted(path.stem for path in PRESETS.glob("*.yaml")))
+
+
+def list_baselines() -> tuple[str, ...]:
+    """Names of the processors to compare with."""
+    return tuple(sorted(path.stem for path in (PRESETS / "baselines").glob("*.yaml")))
+
+
+def load_chip(name_or_path: str | Path) -> Chip:
+    """A chip by preset name or file; `InputError` with `file: dotted.path` of the first fault."""
+    path = _find(name_or_path, PRESETS, list_chips(), "chip")
+    return build(Chip, read_yaml(path), where=str(path))
+
+
+def load_baseline(name_or_path: str | Path) -> Roofline:
+    """A processor by name or file."""
+    path = _find(name_or_path, PRESETS / "baselines", list_baselines(), "baseline")
+    return build(Roofline, read_yaml(path), where=str(path))
+
+
+def _find(name_or_path: str | Path, folder: Path, known: tuple[str, ...], what: str) -> Path:
+    name = str(name_or_path)
+    if name in known:
+        return folder / f"{name}.yaml"
+    path = Path(name_or_path)
+    if isinstance(name_or_path, Path) or path.suffix in {".yaml", ".yml"} or os.sep in name or path.is_file():
+        return path
+    raise InputError(f"{what} {name!r} is not known; known: {', '.join(known)}; or give the path of a YAML file")
+
+
+def chip_text(chip: Chip) -> str:
+    """The chip as YAML, every knob written out."""
+    return yaml.safe_dump(to_plain(chip), sort_keys=False, allow_unicode=True, width=110)
+
+
+def save_chip(chip: Chip, path: Path) -> None:
+    """Write `chip` to `path`, whole or not at all."""
+    write_text(path, chip_text(chip))
+
+
+def new_from(name: str, path: Path) -> None:
+    """A copy of a preset, comments included, for the user to edit; `InputError` if `path` exists."""
+    if path.exists():
+        raise InputError(f"{path}: exists already; give a new name or remove it")
+    source = _find(name, PRESETS, list_chips(), "chip")
+    load_chip(source)
+    header = f"# Made from {name}. Check it with: ohmfield chips check {path.name}\n"
+    write_text(path, header + source.read_text(encoding="utf-8"))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write beside `path`, flush to disk, rename; `InputError` when the folder or disk refuses."""
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def show(chip: Chip) -> dict[str, Any]:
+    """Plain data of a chip, nested as in its file."""
+    return to_plain(chip)
