@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import inspect
+import pkgutil
 from typing import Any
 
 import annotated_types
 
-from ohmfield.chip import adc, array, baseline, cells, chip, converters, dac, digital, memory, process, units
+import ohmfield.chip
+
+FIRST = ("chip", "units", "cells", "array", "dac", "adc", "converters")
 
 MOVES = {
     "both": "picture and bill",
@@ -31,14 +35,16 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def records() -> list[type]:
-    """Every record a chip is made of, whole chip first."""
-    found: dict[str, type] = {}
-    for module in (chip, units, cells, array, dac, adc, converters, digital, memory, process, baseline):
-        for name, member in vars(module).items():
-            here = inspect.isclass(member) and member.__module__.startswith(module.__name__)
-            if here and dataclasses.is_dataclass(member) and hasattr(member, "__pydantic_fields__"):
-                found.setdefault(name, member)
-    return list(found.values())
+    """Every record a chip is made of: the whole chip and its units first, then by file."""
+    names = [m.name for m in pkgutil.walk_packages(ohmfield.chip.__path__, "ohmfield.chip.")]
+    place = {name: index for index, name in enumerate(FIRST)}
+    names.sort(key=lambda name: (place.get(name.split(".")[2], len(place)), name))
+    return [
+        member
+        for name in names
+        for member in vars(importlib.import_module(name)).values()
+        if inspect.isclass(member) and member.__module__ == name and hasattr(member, "__pydantic_fields__")
+    ]
 
 
 def knobs() -> str:
