@@ -27,9 +27,9 @@ class LoweredArray:
         v = sum_r digit[r] * levels[r, bank, column] + pedestal[n] + round(sigma * normal)
         sigma^2 = noise_variance[bank] + read_variance * sum_r digit[r]^2       (read_variance may be per cell)
 
-    and the conversion adds `bank_weights[bank] * plane_weights[plane]` times `codes[bank, v - first] -
-    pedestal_code[bank, n]` to the output, for every group. `v` outside the table takes its end (the table reaches every possible sum; only
-    noise may leave it).
+    and the conversion adds `codes[bank, v - first] - pedestal_code[bank, n]`, times `bank_weights[bank]` and
+    `plane_weights[plane]`, to the output, for every group. `v` outside the table takes its end (the table reaches
+    every possible sum; only noise may leave it).
     """
 
     levels: np.ndarray  # int32 [inputs, banks, outputs], in 1 / grid level

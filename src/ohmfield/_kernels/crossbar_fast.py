@@ -9,6 +9,7 @@ sum fits, else int32), so the codes are those of `crossbar.reference`, noise inc
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from ohmfield._kernels.crossbar_vectors import LANES, UNIT, pack_inputs, product
 from ohmfield._kernels.threads import run_parallel
 from ohmfield.numerics import Noise
 
+SMALLEST_BYTE_RUN = 127 // 8  # byte tables pay when at least 8 entries add up before they must be widened
 CHUNK = 256  # vectors per job: their inputs and sums stay in the second-level cache
 
 
@@ -24,7 +26,7 @@ CHUNK = 256  # vectors per job: their inputs and sums stay in the second-level c
 class Packed:
     """A `LoweredArray` laid out for the kernel; columns are bank-major, each bank padded to `LANES`."""
 
-    table: np.ndarray  # int16 | int32 [tiles, entries, 16, lanes of one 512-bit vector]
+    table: np.ndarray  # int8 | int16 | int32 [tiles, entries, 16, lanes of one 512-bit vector]
     variance: np.ndarray  # the same for per-cell read variance, or empty
     entry_starts: np.ndarray  # int64 [groups + 1]
     bank_of: np.ndarray  # int64 [chunks]: bank of every 16 columns
@@ -90,8 +92,7 @@ def _largest_sum(array: LoweredArray) -> int:
 
 def _largest_column(starts: np.ndarray, cells: np.ndarray) -> int:
     size = np.abs(cells.astype(np.int64))
-    groups = zip(starts[:-1], starts[1:], strict=True)
-    return max(int(size[low:high].sum(axis=0).max(initial=0)) for low, high in groups)
+    return max(int(size[low:high].sum(axis=0).max(initial=0)) for low, high in pairwise(starts))
 
 
 def pack(array: LoweredArray) -> Packed:
@@ -105,7 +106,9 @@ def pack(array: LoweredArray) -> Packed:
 
 def _pack(array: LoweredArray) -> Packed:
     small = _largest_sum(array) < 2**15
-    dtype = np.int16 if small else np.int32
+    scale, shift = _staircase(array, small)
+    tiny = _largest_entry(array) <= SMALLEST_BYTE_RUN and not array.noisy and array.pedestal is None
+    dtype = np.int8 if tiny and bool((shift >= 0).all()) else np.int16 if small else np.int32
     padded = -(-array.num_outputs // LANES) * LANES
     per_bank = padded // LANES
     chunks = array.num_banks * per_bank
@@ -116,7 +119,6 @@ def _pack(array: LoweredArray) -> Packed:
     elif array.dac_bits > 1 and array.read_variance > 0.0:
         # Digits above one weigh by their square, which the count of driven digits does not tell.
         variance, _ = _tables(array, np.ones(array.levels.shape, dtype=np.int64), dtype, squared=True)
-    scale, shift = _staircase(array, small)
     return Packed(
         table=table,
         variance=variance,
@@ -126,6 +128,11 @@ def _pack(array: LoweredArray) -> Packed:
         scale=scale,
         shift=shift,
     )
+
+
+def _largest_entry(array: LoweredArray) -> int:
+    """Bound on one table entry: the rows of one entry at their largest digit."""
+    return int(np.abs(array.levels).max(initial=0)) * (4 // array.dac_bits) * (2**array.dac_bits - 1)
 
 
 def _tables(
@@ -217,7 +224,7 @@ def _run(
     weights = np.concatenate([array.plane_weights, np.zeros(index.shape[2] - planes, dtype=np.int64)])
     places = (packed.entry_starts, packed.bank_of, packed.column_of, array.bank_weights, weights)
     if plain:
-        product_shift(packed.table, index, places, steps, out)
+        product_shift(packed.table, index, places, steps, 127 // max(1, _largest_entry(array)), out)
     else:
         curve = (packed.scale, array.codes, np.int64(array.first), *steps[1:])
         read = (packed.variance, np.float32(unit), fixed.astype(np.float32), sigma.astype(np.float32))

@@ -45,6 +45,16 @@ def _suffix(vector):
     return f"v{vector.count}{'f32' if vector.element == F32 else f'i{vector.element.width}'}"
 
 
+def _add_entry(builder, base, index, vector, held):
+    """Add the table rows that `UNIT` index bytes at `index` select to the vectors in `held`."""
+    bits = builder.zext(builder.load(_address(builder, index, I32), align=4), I64)
+    for plane in range(UNIT):
+        picked = builder.and_(builder.lshr(bits, ir.Constant(I64, 8 * plane)), ir.Constant(I64, 255))
+        offset = builder.shl(picked, ir.Constant(I64, 2))
+        row = builder.load(_address(builder, builder.add(base, offset), vector), align=64)
+        builder.store(builder.add(builder.load(held[plane]), row), held[plane])
+
+
 def _accumulate(element, lanes):
     """Intrinsic: `sums[plane] = sum over entries of table[entry, index[entry, plane]]` for `UNIT` planes at once."""
 
@@ -56,13 +66,7 @@ def _accumulate(element, lanes):
             held = [cgutils.alloca_once_value(builder, ir.Constant(vector, [0] * lanes)) for _ in range(UNIT)]
             with cgutils.for_range(builder, entries) as loop:
                 base = builder.add(table, builder.mul(loop.index, ir.Constant(I64, 16 * 64)))
-                where = builder.add(index, builder.mul(loop.index, stride))
-                bits = builder.zext(builder.load(_address(builder, where, I32), align=4), I64)
-                for plane in range(UNIT):
-                    picked = builder.and_(builder.lshr(bits, ir.Constant(I64, 8 * plane)), ir.Constant(I64, 255))
-                    offset = builder.shl(picked, ir.Constant(I64, 2))
-                    row = builder.load(_address(builder, builder.add(base, offset), vector), align=64)
-                    builder.store(builder.add(builder.load(held[plane]), row), held[plane])
+                _add_entry(builder, base, builder.add(index, builder.mul(loop.index, stride)), vector, held)
             target = _address(builder, sums, vector)
             for plane in range(UNIT):
                 place = builder.gep(target, [ir.Constant(I64, plane)])
@@ -72,6 +76,43 @@ def _accumulate(element, lanes):
         return types.void(types.int64, types.int64, types.int64, types.int64, types.int64), codegen
 
     return accumulate
+
+
+@intrinsic
+def _accumulate8(typingctx, table, index, stride, entries, run, sums):
+    """As `_accumulate` for 64 byte columns, widened every `run` entries; sums are int16, two halves of 32 columns."""
+
+    def codegen(context, builder, signature, args):
+        table, index, stride, entries, run, sums = args
+        narrow, wide = ir.VectorType(I8, 64), ir.VectorType(I16, 32)
+        zeros = ir.Constant(wide, [0] * 32)
+        held = [[cgutils.alloca_once_value(builder, zeros) for _ in range(UNIT)] for _ in range(2)]
+        bytes_held = [cgutils.alloca_once(builder, narrow) for _ in range(UNIT)]
+        runs = builder.sdiv(builder.add(entries, builder.sub(run, ir.Constant(I64, 1))), run)
+        with cgutils.for_range(builder, runs) as block:
+            begin = builder.mul(block.index, run)
+            left = builder.sub(entries, begin)
+            length = builder.select(builder.icmp_signed("<", left, run), left, run)
+            for plane in range(UNIT):
+                builder.store(ir.Constant(narrow, [0] * 64), bytes_held[plane])
+            with cgutils.for_range(builder, length) as loop:
+                entry = builder.add(begin, loop.index)
+                base = builder.add(table, builder.mul(entry, ir.Constant(I64, 16 * 64)))
+                _add_entry(builder, base, builder.add(index, builder.mul(entry, stride)), narrow, bytes_held)
+            for plane in range(UNIT):
+                row = builder.load(bytes_held[plane])
+                for half in range(2):
+                    lanes = ir.Constant(ir.VectorType(I32, 32), list(range(32 * half, 32 * half + 32)))
+                    part = builder.sext(builder.shuffle_vector(row, row, lanes), wide)
+                    builder.store(builder.add(builder.load(held[half][plane]), part), held[half][plane])
+        target = _address(builder, sums, wide)
+        for half in range(2):
+            for plane in range(UNIT):
+                place = builder.gep(target, [ir.Constant(I64, half * UNIT + plane)])
+                builder.store(builder.load(held[half][plane]), place, align=64)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 6), codegen
 
 
 _accumulate16 = _accumulate(I16, 32)
@@ -258,43 +299,51 @@ def _aligned(size):
 
 
 @njit(cache=True, nogil=True)
-def product_shift(table, index, places, steps, out):
-    """Sums and power-of-two conversions in int16; `out` [vectors, outputs] gains the weighted codes."""
+def product_shift(table, index, places, steps, run, out):
+    """Sums (int16, of byte or int16 tables), power-of-two conversions; `out` [vectors, outputs] gains the codes."""
     entry_starts, bank_of, column_of, bank_weights, plane_weights = places
     shift, low, high = steps
     vectors, stride = index.shape[0], index.shape[2]
-    source = np.int64(table.ctypes.data)
-    hold_sums, sums = _aligned(UNIT * 64)
-    hold_total, total = _aligned(vectors * 128)
-    hold_curve, curve = _aligned(4 * 64)
-    totals = hold_total[total - np.int64(hold_total.ctypes.data) :][: vectors * 128].view(np.int32).reshape(vectors, 32)
-    curves = hold_curve[curve - np.int64(hold_curve.ctypes.data) :][:256].view(np.int16).reshape(4, 32)
+    parts = 2 // table.itemsize  # 32-column parts of one tile
+    hold_sums, sums = _aligned(2 * UNIT * 64)
+    hold_total, total = _aligned(parts * vectors * 128)
+    hold_curve, curve = _aligned(parts * 4 * 64)
+    totals = hold_total[total - np.int64(hold_total.ctypes.data) :][: parts * vectors * 128].view(np.int32)
+    totals = totals.reshape(parts, vectors, 32)
+    curves = hold_curve[curve - np.int64(hold_curve.ctypes.data) :][: parts * 256].view(np.int16).reshape(parts, 4, 32)
     weights = np.zeros(UNIT + 1, dtype=np.int16)
     hold_sums[0] = 0
     for tile in range(table.shape[0]):
         totals[:] = 0
-        for lane in range(32):
-            chunk = min(tile * 2 + lane // LANES, len(bank_of) - 1)
-            bank = bank_of[chunk]
-            curves[0, lane] = (1 << shift[bank]) >> 1
-            curves[1, lane] = shift[bank]
-            curves[2, lane] = low[bank]
-            curves[3, lane] = high[bank]
+        for lane in range(parts * 32):
+            bank = bank_of[min((tile * parts * 32 + lane) // LANES, len(bank_of) - 1)]
+            curve_of = curves[lane // 32]
+            curve_of[0, lane % 32] = (1 << shift[bank]) >> 1
+            curve_of[1, lane % 32] = shift[bank]
+            curve_of[2, lane % 32] = low[bank]
+            curve_of[3, lane % 32] = high[bank]
         for group in range(len(entry_starts) - 1):
             begin = entry_starts[group]
             entries = entry_starts[group + 1] - begin
-            base = source + (tile * table.shape[1] + begin) * 1024
-            for unit in range(stride // UNIT):
-                scale = max(1, abs(plane_weights[unit * UNIT]))
+            base = np.int64(table.ctypes.data) + (tile * table.shape[1] + begin) * 1024
+            for unit in range(0, stride, UNIT):
+                scale = max(1, abs(plane_weights[unit]))
                 for plane in range(UNIT):
-                    weights[plane] = plane_weights[unit * UNIT + plane] // scale
+                    weights[plane] = plane_weights[unit + plane] // scale
                 weights[UNIT] = scale
                 for vector in range(vectors):
-                    bits = np.int64(index.ctypes.data) + (vector * index.shape[1] + begin) * stride + unit * UNIT
-                    _accumulate16(base, bits, stride, entries, sums)
-                    _convert_shift(sums, np.int64(weights.ctypes.data), curve, total + vector * 128)
-        for half in range(min(2, len(bank_of) - tile * 2)):
-            _collect(totals, half, bank_weights[bank_of[tile * 2 + half]], column_of[tile * 2 + half], out)
+                    bits = np.int64(index.ctypes.data) + (vector * index.shape[1] + begin) * stride + unit
+                    if parts == 2:
+                        _accumulate8(base, bits, stride, entries, run, sums)
+                    else:
+                        _accumulate16(base, bits, stride, entries, sums)
+                    for part in range(parts):
+                        target = total + (part * vectors + vector) * 128
+                        at = sums + part * UNIT * 64
+                        _convert_shift(at, np.int64(weights.ctypes.data), curve + part * 256, target)
+        for half in range(min(2 * parts, len(bank_of) - tile * 2 * parts)):
+            chunk = tile * 2 * parts + half
+            _collect(totals[half // 2], half % 2, bank_weights[bank_of[chunk]], column_of[chunk], out)
 
 
 @njit(cache=True, nogil=True)
