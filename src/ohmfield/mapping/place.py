@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ohmfield.chip.chip import Chip
+from ohmfield.chip.stages import FUNCTIONS
 from ohmfield.mapping.tile import Tiling, tile
 from ohmfield.mapping.workload import Operator, Placement, Shapes, Site
 from ohmfield.spec import InputError
@@ -15,11 +16,9 @@ from ohmfield.spec import InputError
 HOST = "host"
 GATHER = "gather"
 ACTIVATION = "activation"
+REQUANTISER = "requantiser"
 TABLE_MEMORY = "table_memory"
 DRAM = "dram"
-
-# Activation functions the on-chip unit has a stage list for.
-UNIT_FUNCTIONS = frozenset({"relu", "sine", "gauss", "wire", "finer", "quad"})
 
 
 @dataclass(frozen=True)
@@ -69,8 +68,7 @@ def table_bits(operator: Operator, chip: Chip) -> float:
 
 
 def _table_capacity(chip: Chip) -> float:
-    memory = chip.table_memory
-    return memory.kilobytes * 1024 * 8 * memory.banks if memory else 0.0
+    return float(chip.table_memory.capacity_bits) if chip.table_memory else 0.0
 
 
 def _table_home(bits: float, free_bits: float, chip: Chip) -> str:
@@ -84,8 +82,10 @@ def _table_home(bits: float, free_bits: float, chip: Chip) -> str:
 def _digital_home(operator: Operator, chip: Chip) -> str:
     if operator.kind in ("address", "interpolate") and chip.gather:
         return GATHER
-    if operator.kind == "activation" and operator.function in UNIT_FUNCTIONS:
+    if operator.kind == "activation" and operator.function in FUNCTIONS:
         return ACTIVATION
+    if operator.kind == "encode" and operator.function == "affine":
+        return REQUANTISER  # an offset and a scale are what it computes
     return HOST
 
 

@@ -1,0 +1,129 @@
+"""Counts: how often each action of an operator runs in one inference. What an action costs, its leaf says."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from ohmfield.chip.units import Crossbar, DigitalCim, Unit
+from ohmfield.mapping.tile import Tiling
+from ohmfield.mapping.workload import Operator, Placement, Site, Workload
+from ohmfield.spec import InputError
+
+SECTOR_BYTES = 32  # least a processor fetches for one row of a table: the sector of a GPU cache line
+FLOAT_BYTES = 4
+ELEMENTARY_FLOPS = 10.0  # a sine, exponential or logarithm on a processor, in operations (assumed)
+CHEAP_FUNCTIONS = {"relu": 1.0, "quad": 6.0}
+
+
+@dataclass
+class Rates:
+    """Measured rates of a workload, and a note for each that had to be assumed."""
+
+    workload: Workload
+    assumed: dict[str, list[str]] = field(default_factory=dict)
+
+    def of(self, operator: str, name: str, default: float, what: str) -> float:
+        """The rate per item, or `default`, noted as `what`."""
+        if not self.workload.measured(operator, name):
+            self.assumed.setdefault(what, []).append(operator)
+        return self.workload.rate(operator, name, default)
+
+    def warnings(self) -> list[str]:
+        """One line per assumption."""
+        return [f"assumed rate: {what} ({', '.join(operators)})" for what, operators in self.assumed.items()]
+
+
+@dataclass(frozen=True)
+class LinearActions:
+    """One linear operator in one inference."""
+
+    vectors: float  # input vectors
+    planes: int  # digits of one input, read one after the other
+    driven: float  # row digits driven, summed over planes, each input once
+    driven_share: float  # of the largest sum of digits
+    reads: float  # of one array each: row group, plane and column block
+    drives: float  # row digits x arrays side by side that they drive
+    cell_reads: float  # row digits x physical columns in use (crossbar), or x outputs (digital)
+    conversions: float  # crossbar only
+    additions: float  # partial sums added to an accumulator
+    turns: float  # reads one after the other, all copies at work
+    first_turns: float  # the same for the first item
+    cells: float  # cells (crossbar) or weight bits (digital) of one copy
+
+
+def linear_actions(
+    operator: Operator, site: Site, unit: Unit, cut: Tiling, rates: Rates, placement: Placement
+) -> LinearActions:
+    """Counts of a linear operator on its unit.
+
+    One conversion per row group, plane, slice, block and column (pair); sums of groups, slices, planes and blocks are
+    added digitally. A layer takes `ceil(vectors / copies) x planes x groups x blocks in series` reads. Without a
+    measured rate, half of the largest digit sum is driven.
+    """
+    items = rates.workload.items
+    vectors = operator.vectors * items
+    if isinstance(unit, Crossbar):
+        planes, digit_bits = unit.dac.num_planes(placement.input_bits), unit.dac.bits
+        per_output = unit.array.conversions_per_weight(placement.weight_bits)
+        conversions = vectors * planes * cut.row_groups * operator.outputs * per_output
+        additions, wide = conversions, cut.geometry.columns_per_weight
+        if unit.array.encoding == "offset":  # the sum of the inputs is counted, and taken off every output
+            additions = additions + vectors * (planes * operator.inputs + operator.outputs)
+    elif isinstance(unit, DigitalCim):
+        planes, digit_bits = int(unit.digits(placement.input_bits)), unit.input_bits_per_cycle
+        conversions, wide = 0.0, 1
+        additions = vectors * planes * cut.row_groups * operator.outputs
+    else:
+        raise InputError(f"a {unit.kind} unit has no counts of its actions", operator.path)
+    most = operator.vectors * operator.inputs * planes * (2**digit_bits - 1)
+    driven = rates.of(operator.id, "driven", most / 2, "half of the largest digit sum is driven") * items
+    series = planes * cut.groups * site.wave_span
+    return LinearActions(
+        vectors=vectors,
+        planes=planes,
+        driven=driven,
+        driven_share=driven / (most * items),
+        reads=vectors * planes * cut.row_groups * cut.column_blocks,
+        drives=driven * cut.column_blocks,
+        cell_reads=driven * operator.outputs * wide,
+        conversions=conversions,
+        additions=additions,
+        turns=math.ceil(vectors / site.copies) * series,
+        first_turns=math.ceil(operator.vectors / site.copies) * series,
+        cells=operator.inputs * operator.outputs * cut.geometry.columns_per_weight,
+    )
+
+
+def accumulator_bits(operator: Operator, weight_bits: int, input_bits: int) -> int:
+    """Width of a sum that cannot overflow.
+
+    >>> accumulator_bits(Operator("net#0", "linear", inputs=256, outputs=1), 8, 8)
+    24
+    """
+    return weight_bits + input_bits + math.ceil(math.log2(max(1, operator.inputs)))
+
+
+def processor_work(operator: Operator) -> tuple[float, float]:
+    """(flops, bytes) of one item on a processor: 32-bit floats, each operator reads its inputs and writes its outputs.
+
+    Weights stay in a cache; rows of a table are fetched by sectors.
+    """
+    sizes = FLOAT_BYTES * operator.vectors * (operator.inputs + operator.outputs)
+    if operator.kind == "linear":
+        return 2.0 * operator.macs, sizes
+    if operator.kind == "table":
+        # Fetching a row is no arithmetic; the index it needs is one.
+        return operator.reads, operator.reads * max(SECTOR_BYTES, FLOAT_BYTES * operator.outputs)
+    if operator.kind == "address":
+        return 4.0 * operator.inputs * (operator.vectors + operator.reads), sizes + 2 * FLOAT_BYTES * operator.reads
+    if operator.kind == "interpolate":
+        return 2.0 * operator.reads * operator.outputs, sizes + 2 * FLOAT_BYTES * operator.reads
+    if operator.kind == "activation":
+        flops = CHEAP_FUNCTIONS.get(operator.function, ELEMENTARY_FLOPS)
+        return flops * operator.outputs, 2 * FLOAT_BYTES * operator.outputs
+    if operator.kind == "encode":
+        products = 2.0 * operator.inputs if operator.function == "gaussian" else 2.0
+        elementary = 0.0 if operator.function == "affine" else ELEMENTARY_FLOPS
+        return operator.outputs * (products + elementary), sizes
+    return operator.flops, operator.bytes

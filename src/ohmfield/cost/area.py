@@ -1,0 +1,55 @@
+"""What the chip is made of: every part, once, with its area and leakage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ohmfield.chip.chip import Chip
+from ohmfield.cost.actions import accumulator_bits
+from ohmfield.mapping.place import ACTIVATION
+from ohmfield.mapping.workload import Placement, Workload
+from ohmfield.quantities import PartCost, Span, span
+
+# A gather unit is built for these where the workload has no grid to say: image fields with two features per level.
+DEFAULT_DIMS, DEFAULT_FEATURES = 2, 2
+
+
+def chip_parts(chip: Chip, workload: Workload, placement: Placement) -> dict[str, PartCost]:
+    """All parts of the chip by component, used or not; activation pipelines are those of the functions used."""
+    process, parts = chip.process, dict[str, PartCost]()
+
+    def add(component: str, part: PartCost) -> None:
+        parts[component] = parts[component] + part if component in parts else part
+
+    for unit in chip.units.values():
+        for component, part in unit.parts(process, placement.weight_bits, placement.input_bits).items():
+            add(component, part.times(unit.num_arrays))
+    operators = workload.shapes.operators
+    widths = [
+        accumulator_bits(operator, placement.weight_bits, placement.input_bits)
+        for operator in operators
+        if operator.kind == "linear"
+    ]
+    add("requantiser", chip.requantiser.part(process, max(widths, default=chip.requantiser.word_bits)))
+    functions = dict.fromkeys(op.function for op in operators if placement.sites[op.id].unit == ACTIVATION)
+    if functions:
+        add("activation", chip.activation.part(process, tuple(functions)))
+    if chip.gather:
+        shapes = [(op.inputs, op.outputs) for op in operators if op.kind == "interpolate"]
+        dims, features = max(shapes, default=(DEFAULT_DIMS, DEFAULT_FEATURES))
+        add("gather", chip.gather.part(process, dims, features))
+    if chip.table_memory:
+        add("table_memory", chip.table_memory.part(process))
+    add("buffer", chip.buffer.part(process))
+    return parts
+
+
+def part_totals(parts: Mapping[str, PartCost], components: Sequence[str]) -> tuple[np.ndarray, Span]:
+    """Area by component, `[3, designs, components]` um2, and leakage of all, `[3, designs]` uW."""
+    areas = [parts[name].area_um2 if name in parts else span(0.0) for name in components]
+    leakage = span(0.0)
+    for part in parts.values():
+        leakage = leakage + part.leakage_uW
+    return np.stack(np.broadcast_arrays(*areas), axis=-1), leakage

@@ -1,0 +1,193 @@
+"""The bill: energy, time and area by operator and component, with low / mid / high, and what follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from ohmfield.quantities import MID, NS_PER_S
+from ohmfield.spec import InputError
+
+PJ_PER_MJ = 1e9
+NS_PER_MS = 1e6
+UM2_PER_MM2 = 1e6
+PJ_PER_UW_NS = 1e-3
+UW_PER_W = 1e6
+
+Range = tuple[float, float, float]  # low, mid, high
+
+
+@dataclass(frozen=True)
+class Efficiency:
+    """TOPS/W with what must be said beside it. One MAC is two operations."""
+
+    tops_per_W: Range
+    precision: str
+    utilisation: float  # share of the weight cells that hold a weight in use
+    activity: float  # share of the largest input digit sum that is driven
+    boundary: str
+
+    def __str__(self) -> str:
+        low, mid, high = self.tops_per_W
+        return (
+            f"{mid:.3g} TOPS/W ({low:.3g} to {high:.3g}), {self.precision}, cells {self.utilisation:.0%} used, "
+            f"activity {self.activity:.0%}, boundary: {self.boundary}"
+        )
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a bill, mid values: for tables."""
+
+    operator: str
+    component: str
+    energy_pJ: float
+    low_pJ: float
+    high_pJ: float
+    share: float
+
+
+@dataclass(frozen=True, eq=False)
+class Bill:
+    """What one inference costs. Arrays are `[3, designs, ...]`: low, mid, high first; one chip is designs = 1.
+
+    `energy_pJ` includes `leakage` over one interval (row `(idle)`) and `programming`, spread over the inferences that
+    one writing serves. The properties speak of the first design.
+    """
+
+    name: str
+    operators: tuple[str, ...]
+    components: tuple[str, ...]
+    energy_pJ: Float[np.ndarray, "3 designs operators components"]  # per inference
+    latency_ns: Float[np.ndarray, "3 designs operators"]  # that the operator keeps its slowest stage, per inference
+    fill_ns: Float[np.ndarray, "3 designs"]  # one inference alone: first in to last out
+    interval_ns: Float[np.ndarray, "3 designs"]  # between results when inferences follow each other
+    area_um2: Float[np.ndarray, "3 designs components"]
+    leakage_uW: Float[np.ndarray, "3 designs"]
+    macs: float
+    precision: str
+    utilisation: float
+    activity: float
+    boundary: str
+    inference: str = "frame"
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def energy_mJ(self) -> Range:
+        """Energy of one inference at full rate, leakage and programming included."""
+        return _range(self.energy_pJ.sum(axis=(2, 3)) / PJ_PER_MJ)
+
+    @property
+    def dynamic_mJ(self) -> Range:
+        """Energy of one inference without leakage."""
+        return _range(self._dynamic_pJ() / PJ_PER_MJ)
+
+    @property
+    def latency_ms(self) -> Range:
+        """One inference alone, first in to last out."""
+        return _range(self.fill_ns / NS_PER_MS)
+
+    @property
+    def frames_per_s(self) -> Range:
+        """Inferences per second, one after the other: low rate first."""
+        low, mid, high = _range(self.interval_ns)
+        return NS_PER_S / high, NS_PER_S / mid, NS_PER_S / low
+
+    @property
+    def area_mm2(self) -> Range:
+        """Area of all parts."""
+        return _range(self.area_um2.sum(axis=2) / UM2_PER_MM2)
+
+    @property
+    def tops_per_W(self) -> Efficiency:
+        """Operations per energy, and what qualifies it."""
+        low, mid, high = (2.0 * self.macs / (energy * PJ_PER_MJ) for energy in self.energy_mJ)
+        return Efficiency((high, mid, low), self.precision, self.utilisation, self.activity, self.boundary)
+
+    def power_at(self, fps: float) -> Range:
+        """Watts at `fps` inferences per second: dynamic energy x rate + leakage. `InputError` above the top rate."""
+        top = self.frames_per_s[1]
+        if not 0.0 <= fps <= top * (1 + 1e-9):
+            raise InputError(f"{fps:g} {self.inference}s/s is not within 0 .. {top:g}, what this chip reaches")
+        return _range(self._dynamic_pJ() * 1e-12 * fps + self.leakage_uW / UW_PER_W)
+
+    def time_of(self, inferences: int) -> Range:
+        """Milliseconds until the last of that many inferences is out."""
+        return _range((self.fill_ns + max(0, inferences - 1) * self.interval_ns) / NS_PER_MS)
+
+    def by_component(self) -> dict[str, Range]:
+        """mJ per inference of each component that spends any."""
+        totals = self.energy_pJ.sum(axis=2) / PJ_PER_MJ
+        return {name: _range(totals[..., i]) for i, name in enumerate(self.components) if totals[MID, 0, i] > 0.0}
+
+    def by_operator(self) -> dict[str, Range]:
+        """mJ per inference of each operator."""
+        totals = self.energy_pJ.sum(axis=3) / PJ_PER_MJ
+        return {name: _range(totals[..., i]) for i, name in enumerate(self.operators)}
+
+    def rows(self) -> Iterator[Row]:
+        """One row for each operator and component that spends energy, in order."""
+        total = float(self.energy_pJ[MID, 0].sum())
+        for i, operator in enumerate(self.operators):
+            for j, component in enumerate(self.components):
+                low, mid, high = _range(self.energy_pJ[..., i, j])
+                if high > 0.0:
+                    yield Row(operator, component, mid, low, high, mid / total)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data of the first design."""
+        power = self.power_at(self.frames_per_s[1])
+        return {
+            "name": self.name,
+            "inference": self.inference,
+            "energy_mJ": _named(self.energy_mJ),
+            "latency_ms": _named(self.latency_ms),
+            "frames_per_s": _named(self.frames_per_s),
+            "area_mm2": _named(self.area_mm2),
+            "power_W": _named(power),
+            "leakage_uW": _named(_range(self.leakage_uW)),
+            "macs": self.macs,
+            "tops_per_W": _named(self.tops_per_W.tops_per_W),
+            "precision": self.precision,
+            "utilisation": self.utilisation,
+            "activity": self.activity,
+            "boundary": self.boundary,
+            "components_mJ": {name: _named(value) for name, value in self.by_component().items()},
+            "operators_mJ": {name: _named(value) for name, value in self.by_operator().items()},
+            "operators_ms": {
+                name: _named(_range(self.latency_ns[..., i] / NS_PER_MS)) for i, name in enumerate(self.operators)
+            },
+            "areas_mm2": {
+                name: _named(_range(self.area_um2[..., i] / UM2_PER_MM2))
+                for i, name in enumerate(self.components)
+                if self.area_um2[MID, 0, i] > 0.0
+            },
+            "warnings": list(self.warnings),
+        }
+
+    def _dynamic_pJ(self) -> np.ndarray:
+        leakage = self.components.index("leakage")
+        return self.energy_pJ.sum(axis=(2, 3)) - self.energy_pJ[..., leakage].sum(axis=2)
+
+
+def _range(values: np.ndarray) -> Range:
+    """Low, mid, high of the first design."""
+    low, mid, high = (float(value) for value in values[:, 0])
+    return low, mid, high
+
+
+def _named(values: Range) -> dict[str, float]:
+    return dict(zip(("low", "mid", "high"), values, strict=True))
+
+
+def leakage_pJ(leakage_uW: np.ndarray, time_ns: np.ndarray) -> np.ndarray:
+    """Energy of leakage over a time.
+
+    >>> float(leakage_pJ(np.array(2.0), np.array(1e6)))  # 2 uW for 1 ms
+    2000.0
+    """
+    return leakage_uW * time_ns * PJ_PER_UW_NS

@@ -1,0 +1,256 @@
+"""From a chip, a workload and a placement to the bill: counts times what the leaves cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ohmfield.chip.chip import Chip
+from ohmfield.chip.units import Crossbar, DigitalCim
+from ohmfield.cost.actions import LinearActions, Rates, accumulator_bits, linear_actions, processor_work
+from ohmfield.cost.area import chip_parts, part_totals
+from ohmfield.cost.bill import Bill, leakage_pJ
+from ohmfield.cost.ledger import COMPONENTS, Ledger
+from ohmfield.cost.programming import add_programming
+from ohmfield.mapping.place import ACTIVATION, DRAM, GATHER, HOST, REQUANTISER, TABLE_MEMORY
+from ohmfield.mapping.tile import tile
+from ohmfield.mapping.workload import Operator, Placement, Site, Workload
+from ohmfield.quantities import ActionCost, Span
+from ohmfield.spec import InputError
+
+IDLE = "(idle)"  # row of what is spent whatever runs
+DRAM_BURST_BITS = 256  # least that is moved for one row: 16 beats of a 16-bit LPDDR4 channel
+
+
+def evaluate(chip: Chip, workload: Workload, placement: Placement) -> Bill:
+    """What one inference of `workload` costs on `chip`, every operator of it billed.
+
+    Rates that no run has measured take a default and a warning. `InputError` if the placement lacks an operator.
+    """
+    billing = _Billing(chip, workload, placement)
+    for operator in workload.shapes.operators:
+        billing.add(operator)
+    ledger = billing.ledger
+    add_programming(ledger, chip, workload, placement)
+    parts = chip_parts(chip, workload, placement)
+    area_um2, leakage_uW = part_totals(parts, COMPONENTS)
+    interval_ns = ledger.interval_ns()
+    idle = leakage_pJ(leakage_uW, interval_ns)
+    ledger.spend(IDLE, "leakage", ActionCost(idle))
+    operators = (*(operator.id for operator in workload.shapes.operators), IDLE)
+    energy = ledger.energy(operators, COMPONENTS)
+    designs = energy.shape[1]
+    return Bill(
+        name=chip.name,
+        operators=operators,
+        components=COMPONENTS,
+        energy_pJ=energy,
+        latency_ns=_wide(ledger.latency(operators), designs),
+        fill_ns=_wide(ledger.latency_ns(), designs),
+        interval_ns=_wide(interval_ns, designs),
+        area_um2=_wide(area_um2, designs),
+        leakage_uW=_wide(leakage_uW, designs),
+        macs=sum(operator.macs for operator in workload.shapes.operators) * workload.items,
+        precision=f"{placement.weight_bits}-bit weights, {placement.input_bits}-bit inputs",
+        utilisation=billing.utilisation(),
+        activity=billing.activity(),
+        boundary=billing.boundary(),
+        inference=workload.inference,
+        warnings=billing.warnings(),
+    )
+
+
+def _wide(values: np.ndarray, designs: int) -> np.ndarray:
+    """`values` with its second axis repeated to the number of designs."""
+    return np.broadcast_to(values, (3, designs, *values.shape[2:])).copy()
+
+
+@dataclass
+class _Billing:
+    """One inference being entered, operator by operator."""
+
+    chip: Chip
+    workload: Workload
+    placement: Placement
+    ledger: Ledger = field(init=False)
+    rates: Rates = field(init=False)
+    used: list[tuple[float, float, float]] = field(default_factory=list)  # MACs, cells used share, driven share
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(self.workload.items)
+        self.rates = Rates(self.workload)
+
+    def add(self, operator: Operator) -> None:
+        """Enter one operator on the unit where it was placed."""
+        site = self.placement.sites.get(operator.id)
+        if site is None:
+            raise InputError("has no site; place the same shapes that are billed", operator.id)
+        if operator.kind == "linear":
+            self._linear(operator, site)
+        elif site.unit == HOST:
+            self._host(operator)
+        elif site.unit in (TABLE_MEMORY, DRAM):
+            self._table(operator, site.unit)
+        elif site.unit == GATHER:
+            self._gather(operator)
+        elif site.unit == ACTIVATION:
+            self._activation(operator)
+        elif site.unit == REQUANTISER:
+            self._requantise(operator.id, operator.outputs, self.chip.requantiser.word_bits)
+        else:
+            raise InputError(f"cannot run on {site.unit!r}", operator.id)
+
+    # ---- operators -------------------------------------------------------------------------------------------------
+
+    def _linear(self, operator: Operator, site: Site) -> None:
+        """Inputs from the buffer, quantised, read on the arrays, summed, requantised, back to the buffer."""
+        unit = self.chip.units[site.unit]
+        cut = tile(operator, unit, self.placement.weight_bits)
+        actions = linear_actions(operator, site, unit, cut, self.rates, self.placement)
+        self.used.append((operator.macs, cut.utilisation, actions.driven_share))
+        self.ledger.wave = site.wave
+        width = accumulator_bits(operator, self.placement.weight_bits, self.placement.input_bits)
+        word = self.chip.requantiser.word_bits
+        self._buffer(operator.id, operator.vectors, operator.inputs * word, write=False)
+        self._requantise(operator.id, operator.vectors * operator.inputs, word)
+        if isinstance(unit, Crossbar):
+            turn_ns = self._crossbar(operator.id, unit, actions, width)
+        else:
+            assert isinstance(unit, DigitalCim)  # `linear_actions` has refused others
+            turn_ns = self._digital(operator.id, unit, actions, width)
+        stage = f"{site.unit}:{operator.path}"
+        self.ledger.occupy(operator.id, stage, turn_ns * actions.turns, turn_ns * actions.first_turns)
+        self._requantise(operator.id, operator.vectors * operator.outputs, width)
+        self._buffer(operator.id, operator.vectors, operator.outputs * word, write=True)
+
+    def _crossbar(self, name: str, unit: Crossbar, actions: LinearActions, width: int) -> Span:
+        """Energy of the reads; the time of one: settling, then the conversions of one converter, or both at once."""
+        process, array, spend = self.chip.process, unit.array, self.ledger.spend
+        if unit.cell.kind == "ideal":
+            self.rates.assumed.setdefault("ideal cells cost nothing", []).append(name)
+        mean_uS = self.workload.rate(name, "mean_uS", float(unit.cell.mean_uS(unit.default_fill)))
+        read, convert = unit.cell.read(process, mean_uS, array), unit.convert(process)
+        spend(name, "cells", read, actions.cell_reads)
+        spend(name, "drivers", unit.drive(process), actions.drives)
+        spend(name, "adc", convert, actions.conversions)
+        spend(name, "shift_add", unit.shift_add(process, width), actions.additions)
+        spend(name, "control", unit.control(process), actions.reads)
+        converting_ns = convert.latency_ns * unit.conversions_per_read()
+        overlapped_ns = np.maximum(read.latency_ns, converting_ns)
+        return np.where(array.sample_and_hold, overlapped_ns, read.latency_ns + converting_ns)
+
+    def _digital(self, name: str, unit: DigitalCim, actions: LinearActions, width: int) -> Span:
+        """Energy of the cycles; the time of one."""
+        process, spend = self.chip.process, self.ledger.spend
+        add = unit.add(process, self.placement.weight_bits)
+        spend(name, "drivers", unit.drive(process), actions.drives)
+        spend(name, "adder_tree", add, actions.cell_reads)
+        spend(name, "shift_add", unit.shift_add(process, width), actions.additions)
+        spend(name, "control", unit.control(process), actions.reads)
+        return add.latency_ns
+
+    def _table(self, operator: Operator, home: str) -> None:
+        """Rows of a stored table, from table memory or DRAM."""
+        gather = self.chip.gather
+        assert gather is not None  # without one, `place` sends tables to the host
+        bits = operator.outputs * gather.table_bits
+        reads = self.workload.rate(operator.id, "reads", operator.reads)
+        if home == TABLE_MEMORY and self.chip.table_memory:
+            memory = self.chip.table_memory
+            access, per_read = memory.read(self.chip.process), memory.accesses(bits)
+            self._spread(operator.id, home, access, reads * per_read, memory.banks)
+        elif self.chip.dram:
+            row = self.chip.dram.transfer(max(bits, DRAM_BURST_BITS))
+            self._spread(operator.id, DRAM, row, reads, 1)
+
+    def _gather(self, operator: Operator) -> None:
+        """Addresses, or interpolated levels; a lane works at a level per clock."""
+        chip, gather = self.chip, self.chip.gather
+        assert gather is not None  # `place` has looked
+        if operator.kind == "address":
+            action, uses = gather.address(chip.process, operator.inputs), operator.reads
+            self._buffer(operator.id, 1.0, operator.inputs * gather.coordinate_bits, write=False)
+        else:
+            action, uses = gather.interpolate(chip.process, operator.inputs, operator.outputs), operator.vectors
+            features = operator.vectors * operator.outputs
+            self._buffer(operator.id, 1.0, features * chip.requantiser.word_bits, write=True)
+        self.ledger.spend(operator.id, GATHER, action, uses * self.workload.items)
+        self._pipeline(operator.id, f"{GATHER}:{operator.kind}", action, operator.vectors, gather.lanes)
+
+    def _activation(self, operator: Operator) -> None:
+        """Values through the activation unit, on their way from the requantiser to the buffer."""
+        unit = self.chip.activation
+        values = self.workload.rate(operator.id, "values", operator.outputs)
+        action = unit.value(self.chip.process, operator.function)
+        self.ledger.spend(operator.id, ACTIVATION, action, values * self.workload.items)
+        self._pipeline(operator.id, ACTIVATION, action, values, unit.lanes)
+
+    def _host(self, operator: Operator) -> None:
+        """What no unit serves, on the host's roofline, one launch per inference."""
+        flops, moved = (work * self.workload.items for work in processor_work(operator))
+        cost = self.chip.host.cost(flops, moved, launches=1)
+        self.ledger.spend(operator.id, HOST, cost)
+        first = self.chip.host.cost(flops / self.workload.items, moved / self.workload.items, launches=1)
+        self.ledger.occupy(operator.id, HOST, cost.latency_ns, first.latency_ns)
+
+    # ---- shared units ----------------------------------------------------------------------------------------------
+
+    def _requantise(self, name: str, values: float, width: int) -> None:
+        """`values` per item through the requantiser, from sums or words of `width` bits."""
+        unit = self.chip.requantiser
+        action = unit.value(self.chip.process, width)
+        self.ledger.spend(name, REQUANTISER, action, values * self.workload.items)
+        self._pipeline(name, REQUANTISER, action, values, unit.lanes)
+
+    def _buffer(self, name: str, vectors: float, bits: float, *, write: bool) -> None:
+        """`vectors` of `bits` per item through the buffer."""
+        buffer = self.chip.buffer
+        access = buffer.write(self.chip.process) if write else buffer.read(self.chip.process)
+        self._spread(name, "buffer", access, vectors * buffer.accesses(bits), buffer.banks)
+
+    def _spread(self, name: str, component: str, action: ActionCost, uses: float | np.ndarray, banks: float) -> None:
+        """`uses` per item of a memory with that many banks."""
+        self.ledger.spend(name, component, action, uses * self.workload.items)
+        each_ns = action.latency_ns / banks
+        first_ns = action.latency_ns * np.ceil(uses / banks)
+        self.ledger.occupy(name, component, each_ns * (uses * self.workload.items), first_ns)
+
+    def _pipeline(self, name: str, stage: str, action: ActionCost, values: float, lanes: float) -> None:
+        """`values` per item through `lanes` pipelines, one value a clock each; its depth is passed once."""
+        cycle_ns = self.chip.process.cycle_ns
+        total_ns = cycle_ns * (values * self.workload.items / lanes)
+        self.ledger.occupy(name, stage, total_ns, action.latency_ns + cycle_ns * np.ceil(values / lanes))
+
+    # ---- what qualifies the bill -------------------------------------------------------------------------------------
+
+    def utilisation(self) -> float:
+        """Share of the cells in the arrays held that store a weight, weighted by MACs."""
+        return _mean([(macs, used) for macs, used, _ in self.used])
+
+    def activity(self) -> float:
+        """Share of the largest digit sum that is driven, weighted by MACs."""
+        return _mean([(macs, driven) for macs, _, driven in self.used])
+
+    def boundary(self) -> str:
+        """What the figures include."""
+        if any(component == HOST for _, component in self.ledger.energy_pJ):
+            return "system: chip and the host while it works"
+        return "chip and DRAM" if self.chip.dram else "chip: arrays, converters, digital units, on-chip memory"
+
+    def warnings(self) -> tuple[str, ...]:
+        """What was assumed, and what ran elsewhere than hoped."""
+        lines = [f"assumed: {line}" for line in self.chip.assumed] + self.rates.warnings()
+        hosted = [op.id for op in self.workload.shapes.operators if self.placement.sites[op.id].unit == HOST]
+        if hosted:
+            lines.append(f"on the host ({self.chip.host.name}): {', '.join(hosted)}")
+            if self.chip.host.assumed:
+                lines.append(f"assumed: figures of the host, {self.chip.host.name}")
+        if self.placement.waves > 1:
+            lines.append(f"weights are written in {self.placement.waves} waves per {self.workload.inference}")
+        return tuple(lines)
+
+
+def _mean(weighted: list[tuple[float, float]]) -> float:
+    total = sum(weight for weight, _ in weighted)
+    return sum(weight * value for weight, value in weighted) / total if total else 0.0
