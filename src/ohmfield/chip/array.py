@@ -17,7 +17,9 @@ class Array:
     cell_bits: int = knob("both", 2, ge=1, le=8, doc="bits stored in one cell")
     encoding: Literal["differential", "offset"] = knob("both", "differential", doc="signed weights as pairs or offset")
     subtract: Literal["analog", "digital"] = knob("both", "analog", doc="pairs subtracted before or after conversion")
-    read_voltage_V: float = knob("both", 0.2, gt=0, le=2, doc="read pulse height: signal against converter noise, energy")
+    read_voltage_V: float = knob(
+        "both", 0.2, gt=0, le=2, doc="read pulse height: signal against converter noise, energy"
+    )
     read_ns: float = knob("cost", 10.0, gt=0, doc="settling of one read, from driven rows to a stable column")
     sample_and_hold: bool = knob("cost", True, doc="the next read settles while the last is converted")
 

@@ -11,8 +11,10 @@ import yaml
 
 from ohmfield.chip.baseline import Roofline
 from ohmfield.chip.chip import Chip
+from ohmfield.chip.this_machine import measure, this_machine_path
 from ohmfield.spec import InputError, build, read_yaml, to_plain
 
+THIS_MACHINE = "this-machine"
 PRESETS = Path(__file__).parent / "presets"
 
 
@@ -22,8 +24,9 @@ def list_chips() -> tuple[str, ...]:
 
 
 def list_baselines() -> tuple[str, ...]:
-    """Names of the processors to compare with."""
-    return tuple(sorted(path.stem for path in (PRESETS / "baselines").glob("*.yaml")))
+    """Names of the processors to compare with; this machine among them once it was measured."""
+    packaged = sorted(path.stem for path in (PRESETS / "baselines").glob("*.yaml"))
+    return (*packaged, THIS_MACHINE) if this_machine_path().is_file() else tuple(packaged)
 
 
 def load_chip(name_or_path: str | Path) -> Chip:
@@ -33,7 +36,12 @@ def load_chip(name_or_path: str | Path) -> Chip:
 
 
 def load_baseline(name_or_path: str | Path) -> Roofline:
-    """A processor by name or file."""
+    """A processor by name or file; `this-machine` is what `ohmfield doctor --measure` found."""
+    if str(name_or_path) == THIS_MACHINE:
+        path = this_machine_path()
+        if not path.is_file():
+            raise InputError(f"{THIS_MACHINE} was not measured yet; run: ohmfield doctor --measure")
+        return build(Roofline, read_yaml(path), where=str(path))
     path = _find(name_or_path, PRESETS / "baselines", list_baselines(), "baseline")
     return build(Roofline, read_yaml(path), where=str(path))
 
@@ -56,6 +64,13 @@ def chip_text(chip: Chip) -> str:
 def save_chip(chip: Chip, path: Path) -> None:
     """Write `chip` to `path`, whole or not at all."""
     write_text(path, chip_text(chip))
+
+
+def measure_this_machine() -> Roofline:
+    """Measure this machine and keep the result as the baseline `this-machine`, in the user's configuration folder."""
+    measured = measure()
+    write_text(this_machine_path(), yaml.safe_dump(to_plain(measured), sort_keys=False))
+    return measured
 
 
 def new_from(name: str, path: Path) -> None:

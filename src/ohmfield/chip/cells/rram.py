@@ -62,7 +62,7 @@ class RramCell(Cell):
         return self.read_fraction * stored_uS
 
     def pulses(self) -> Number:
-        """Mean write-verify pulses of a cell: `verify_loops` at 2 % of the range, inversely with the error (assumed)."""
+        """Mean write pulses of a cell: `verify_loops` at 2 % of the range, inversely with the error (assumed)."""
         span_uS = self.g_max_uS - np.asarray(self.g_min_uS)
         of_range = {"range": 1.0, "target": 0.5 * (self.g_max_uS + self.g_min_uS) / span_uS}
         base = of_range.get(self.fraction_of, self.g_max_uS / span_uS)
