@@ -108,7 +108,7 @@ def fake_report(size: int = 48, num_chips: int = 3, real: bool = False) -> Repor
     baselines = (
         Baseline("Jetson Orin", (1.0, 5.2, 20.0), (0.4, 1.3, 5.0), (200.0, 769.2, 2500.0), "system, 15 W mode",
                  "vendor's data sheet; utilisation 10 %", True),
-        Baseline("H100", (20.0, 41.0, 90.0), (0.05, 0.1, 0.3), (3333.0, 10000.0, 20000.0), "board", "vendor's data sheet"),
+        Baseline("H100", (20.0, 41.0, 90.0), (0.05, 0.1, 0.3), (3333.0, 10000.0, 20000.0), "board", "data sheet"),
     )  # fmt: skip
     return ReportData(
         signal=signal.describe(),

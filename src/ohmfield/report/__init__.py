@@ -1,0 +1,1 @@
+"""For people: the page, its tables and figures, and what is kept of each deployment."""

@@ -37,7 +37,9 @@ def _chip(summary: DeploymentSummary) -> str:
         "chip": escape(str(chip.get("title") or summary.name)),
         "process": ", ".join(f"{name} {_plain(value)}" for name, value in process.items()),
         "source": escape(str(chip.get("source", ""))),
-        "recipe": ", ".join(f"{name} {_plain(value)}" for name, value in summary.recipe.items() if value not in ({}, ())),
+        "recipe": ", ".join(
+            f"{name} {_plain(value)}" for name, value in summary.recipe.items() if value not in ({}, ())
+        ),
         "chip instance": f"seed {summary.seed}",
         "boundary": escape(summary.costs.boundary),
         "efficiency": escape(summary.costs.efficiency),

@@ -5,14 +5,17 @@ from __future__ import annotations
 import io
 import math
 import re
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ohmfield.report.summary import Codes, Costs, DeploymentSummary
 from ohmfield.report.tables import number
@@ -122,7 +125,10 @@ def energy_by_layer(costs: Costs, top_mJ: float) -> Figure:
     def draw(axes: Axes) -> None:
         for place, row in enumerate(costs.energy_pJ[1]):
             _stack(axes, place, costs.components, row * 1e-9)
-            axes.text(row.sum() * 1e-9, place, f" {number(row.sum() * 1e-9)}", va="center", fontsize=7.5, color=MUTED)
+            axes.text(
+                row.sum() * 1e-9, place, f" {number(row.sum() * 1e-9, 2)}", va="center", fontsize=7.5, color=MUTED
+            )
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.set(xlim=(0, top_mJ * 1.15), ylim=(len(costs.operators) - 0.4, -0.6), xlabel="mJ per frame")
         axes.set_yticks(range(len(costs.operators)), [short(operator) for operator in costs.operators])
         _quiet(axes)
@@ -158,7 +164,7 @@ def loss_waterfall(summary: DeploymentSummary, limits_dB: tuple[float, float]) -
         causes = list(summary.waterfall)
         low, high = limits_dB
         axes.bar(0, causes[0][1] - low, 0.62, low, color=MID_BLUE)
-        for place, ((_, before), (_, after)) in enumerate(zip(causes[:-1], causes[1:], strict=True), start=1):
+        for place, ((_, before), (_, after)) in enumerate(pairwise(causes), start=1):
             axes.plot([place - 0.69, place + 0.31], [before] * 2, color=MUTED, lw=0.7)
             fill = ALARM if after <= before else "#1f9384"
             axes.bar(place, after - before, 0.62, before, color=fill)
@@ -171,6 +177,7 @@ def loss_waterfall(summary: DeploymentSummary, limits_dB: tuple[float, float]) -
             axes.text(place, psnr_dB + 0.012 * (high - low), f"{psnr_dB:.2f}", ha="center", va="bottom", weight="bold")
         axes.set(ylim=limits_dB, xlim=(-0.5, last + 0.5), ylabel="PSNR, dB")
         axes.set_xticks(range(last + 1), [_wrap(cause) for cause, _ in causes] + ["chip"], fontsize=7.5)
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.grid(visible=True, axis="y")
         axes.spines["left"].set_visible(False)
         axes.tick_params(length=0)
@@ -189,11 +196,11 @@ def waterfall_limits(summaries: Sequence[DeploymentSummary]) -> tuple[float, flo
 
 def _wrap(text: str) -> str:
     """Words over several lines, for narrow columns."""
-    return "\n".join(text.split())
+    return "\n".join(textwrap.wrap(text, 11, break_long_words=False))
 
 
 def code_histogram(item: Codes, title: str) -> Figure:
-    """How often each converter code came out, on a log axis; the codes at the ends of the range stand in red if it clips."""
+    """How often each converter code came out, on a log axis, the ends of a range that clips in red."""
 
     def draw(axes: Axes) -> None:
         codes, counts = np.asarray(item.codes), np.asarray(item.counts, dtype=np.float64)
@@ -217,5 +224,6 @@ def code_histogram(item: Codes, title: str) -> Figure:
 
 def code_caption(item: Codes) -> str:
     """Step and clipping of a layer's conversions in words."""
-    clipped = "nothing clipped" if item.clipped_fraction == 0 else f"{number(100 * item.clipped_fraction)} % clipped"
-    return f"one code is {number(item.step_levels)} cell level{'' if item.step_levels == 1 else 's'}, {clipped}"
+    percent = f"{number(100 * item.clipped_fraction, 2)}\N{NO-BREAK SPACE}%"
+    clipped = f"{percent} clipped" if item.clipped_fraction else "nothing clipped"
+    return f"a code is {item.step_levels:g} cell level{'' if item.step_levels == 1 else 's'}; {clipped}"

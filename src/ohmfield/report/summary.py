@@ -108,6 +108,11 @@ class ReportData:
     peak: float = 1.0
 
 
+def slug(name: str) -> str:
+    """A name as part of a file name or an id."""
+    return "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in name)
+
+
 def save_summary(summary: DeploymentSummary, folder: Path) -> None:
     """Write `deployment.json` and `picture.safetensors` into `folder`; the JSON, which readers look for, comes last."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -80,11 +80,9 @@ def chip_metrics(summary: DeploymentSummary) -> dict[str, Any]:
         **{name: _range(getattr(costs, name)) for name in RANGES},
         "efficiency": costs.efficiency,
         "boundary": costs.boundary,
-        "waterfall_dB": {cause: psnr_dB for cause, psnr_dB in summary.waterfall},
+        "waterfall_dB": dict(summary.waterfall),
         "energy_pJ": _by_operator(costs),
-        "latency_ns": {
-            operator: _range(costs.latency_ns[:, row]) for row, operator in enumerate(costs.operators)
-        },
+        "latency_ns": {operator: _range(costs.latency_ns[:, row]) for row, operator in enumerate(costs.operators)},
         "area_um2": {name: _range(costs.area_um2[:, column]) for column, name in enumerate(costs.components)},
         "converters": {
             operator: {"step_levels": item.step_levels, "clipped_fraction": item.clipped_fraction}
@@ -155,11 +153,11 @@ def headline(data: ReportData) -> str:
     """The result in one sentence."""
     chips = data.summaries
     if not chips:
-        return f"{data.signal['name']} as a neural field: {data.float_quality['psnr_dB']:.1f} dB in float"
+        return f"“{data.signal['name']}” as a neural field: {data.float_quality['psnr_dB']:.1f} dB in float"
     quality = _extent([summary.quality["psnr_dB"] for summary in chips], lambda value: f"{value:.1f}")
     energy = _extent([summary.costs.energy_mJ[1] for summary in chips], lambda value: number(value, 2))
     who = chips[0].name if len(chips) == 1 else f"{_spelled(len(chips))} chips"
-    return f"{data.signal['name']} on {who}: {quality} dB for {energy} mJ a frame"
+    return f"“{data.signal['name']}” on {who}: {quality} dB for {energy}\N{NO-BREAK SPACE}mJ a frame"
 
 
 def _extent(values: list[float], write: Any) -> str:

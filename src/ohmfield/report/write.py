@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ohmfield.fit.runs import write_atomic, write_json
 from ohmfield.report import figures, pictures
-from ohmfield.report.page import draw, page
+from ohmfield.report.drawing import draw
+from ohmfield.report.page import page
 from ohmfield.report.summary import ReportData
 from ohmfield.report.tables import metrics
 

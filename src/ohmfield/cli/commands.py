@@ -1,0 +1,175 @@
+"""What can be typed: one record for each command, its options and its help. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg, subcommand
+
+
+@dataclass(frozen=True, kw_only=True)
+class Common:
+    """What every command takes."""
+
+    json: bool = False
+    """Print the same numbers as JSON on the standard output, and nothing else there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo(Common):
+    """A real photograph on three chips, as a page. Killed and started again, it goes on where it was.
+
+    Example: ohmfield demo --out demo
+    """
+
+    out: Path = Path("demo")
+    """Folder for the run, the deployments and the report."""
+    photo: str = "astronaut"
+    """One of the photographs that come with scikit-image (astronaut, coffee, cat), or an image file."""
+    chip: str = "rram-40nm,dcim-28nm,hybrid-40nm"
+    """Chips, by name or file, separated by commas."""
+    steps: int = 3000
+    """Training steps of the field."""
+    tune_steps: int = 200
+    """Fine-tuning steps with the noise of each chip; 0 for none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit(Common):
+    """Train a field on an image. An existing RUN with the same options is continued, to the same bits.
+
+    Example: ohmfield fit photo.png --field hash --out runs/photo
+    """
+
+    signal: Positional[str]
+    """An image file, or one of astronaut, coffee, cat."""
+    out: Path
+    """Run folder."""
+    field: str = "hash"
+    """hash, siren, quadinr, finer, gauss, wire, fourier or gaussian."""
+    size: int | None = None
+    """Cut the centre square out of the image and scale it to SIZE x SIZE pixels first."""
+    steps: int | None = None
+    """Training steps; the default suits the field."""
+    batch: int | None = None
+    """Points per step."""
+    learning_rate: float | None = None
+    """Adam's step size at the start."""
+    seed: int = 0
+    """Seed of the initial parameters and of the points each step takes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deploy(Common):
+    """Put the field of a run on one or more chips: picture, quality and bill of each, and a report.
+
+    Example: ohmfield deploy runs/photo --chip rram-40nm,mine.yaml --tune-steps 200 --noise-aware
+    """
+
+    run: Positional[Path]
+    """Run folder that `ohmfield fit` made."""
+    chip: str
+    """Chips, by name or file, separated by commas."""
+    seed: int = 0
+    """Which chip instance is drawn: another seed is another chip of the same kind."""
+    weight_bits: int = 8
+    """Bits of a weight."""
+    input_bits: int = 8
+    """Bits of a layer's inputs."""
+    calibration: Literal["mse", "max", "percentile"] = "mse"
+    """How the ranges of the integers are chosen."""
+    tune_steps: int = 0
+    """Fine-tuning steps of the quantised field."""
+    noise_aware: bool = False
+    """Fine-tune with the noise of the chip instead of without."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report(Common):
+    """Write the page of a run again, from its saved deployments.
+
+    Example: ohmfield report runs/photo
+    """
+
+    run: Positional[Path]
+    """Run folder."""
+    out: Path | None = None
+    """Folder for the report; the run folder by default."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChipsList(Common):
+    """The chips that come with Ohmfield.
+
+    Example: ohmfield chips list
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChipsShow(Common):
+    """One chip as YAML, with where its numbers come from.
+
+    Example: ohmfield chips show rram-40nm
+    """
+
+    chip: Positional[str]
+    """A name or a file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChipsCheck(Common):
+    """Whether a chip file is valid; what is wrong is named with its path.
+
+    Example: ohmfield chips check mine.yaml
+    """
+
+    file: Positional[Path]
+    """A YAML file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChipsNew(Common):
+    """A chip file of your own, as a copy of a known chip.
+
+    Example: ohmfield chips new --from rram-40nm --out mine.yaml
+    """
+
+    source: Annotated[str, arg(name="from")]
+    """Chip to start from, a name or a file."""
+    out: Path = Path("chip.yaml")
+    """File to write; an existing file is left alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doctor(Common):
+    """What this machine offers: processor, threads, versions, kernels, disk.
+
+    Example: ohmfield doctor --measure
+    """
+
+    measure: bool = False
+    """Measure peak rate and bandwidth, and keep them as the roofline called "this machine"."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chips:
+    """List, show, check and start chip descriptions."""
+
+    action: (
+        Annotated[ChipsList, subcommand("list")]
+        | Annotated[ChipsShow, subcommand("show")]
+        | Annotated[ChipsCheck, subcommand("check")]
+        | Annotated[ChipsNew, subcommand("new")]
+    )
+
+
+Command = (
+    Annotated[Demo, subcommand("demo")]
+    | Annotated[Fit, subcommand("fit")]
+    | Annotated[Deploy, subcommand("deploy")]
+    | Annotated[Report, subcommand("report")]
+    | Annotated[Chips, subcommand("chips")]
+    | Annotated[Doctor, subcommand("doctor")]
+)

@@ -1,0 +1,165 @@
+"""`ohmfield demo`, `fit`, `deploy` and `report`: the flow from a signal to a page."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from ohmfield.chip.chip import Chip
+from ohmfield.chip.files import load_chip
+from ohmfield.cli import commands, console
+from ohmfield.cli.doctor import compiled
+from ohmfield.deploy import Recipe, deploy
+from ohmfield.fields.field import Field
+from ohmfield.fields.presets import build
+from ohmfield.fit.loop import FitResult, fit
+from ohmfield.fit.options import suggested_options
+from ohmfield.fit.runs import load_run
+from ohmfield.report.saved import collect, deployment_folder, fingerprint, load_signal, save_signal
+from ohmfield.report.summarise import summarise
+from ohmfield.report.summary import SUMMARY_FILE, DeploymentSummary, load_summary, save_summary
+from ohmfield.report.tables import metrics, whole
+from ohmfield.report.write import write_report
+from ohmfield.signals.image import PHOTOS, image, photo
+from ohmfield.signals.points import Points
+from ohmfield.spec import InputError
+
+
+def run(command: Any) -> dict[str, Any]:
+    """Run one of the commands that make or read a run folder; returns what `--json` prints."""
+    if isinstance(command, commands.Fit):
+        return _fit(command)
+    if isinstance(command, commands.Deploy):
+        return _deploy(command)
+    if isinstance(command, commands.Report):
+        return _report(command.run, command.out or command.run, command.json)
+    return _demo(command)
+
+
+def load_source(source: str, size: int | None = None) -> Points:
+    """The signal a user named: one of the photographs, or an image file."""
+    return photo(source, size) if source in PHOTOS and not Path(source).exists() else image(source, size)
+
+
+def load_chips(names: str) -> list[Chip]:
+    """The chips of a comma-separated list of names and files."""
+    chips = [load_chip(name.strip()) for name in names.split(",") if name.strip()]
+    if not chips:
+        raise InputError(f"--chip {names!r} names no chip; `ohmfield chips list` shows the known ones")
+    known = [chip.name for chip in chips]
+    for name in known:
+        if known.count(name) > 1:
+            raise InputError(f"--chip {names!r}: two chips are called {name!r}; give one of them another `name`")
+    return chips
+
+
+def _fit(command: commands.Fit) -> dict[str, Any]:
+    signal = load_source(command.signal, command.size)
+    field = build(command.field, dim=signal.dim, channels=signal.channels, seed=command.seed)
+    options = suggested_options(
+        field, steps=command.steps, batch=command.batch, learning_rate=command.learning_rate, seed=command.seed
+    )
+    result = fit(field, signal, options, run=command.out)
+    save_signal(signal, command.out)
+    numbers = _fit_numbers(result, signal, command.out)
+    if not command.json:
+        _show_fit(result, signal)
+        console.show(f"run folder: {command.out}; next: ohmfield deploy {command.out} --chip rram-40nm")
+    return numbers
+
+
+def _fit_numbers(result: FitResult, signal: Points, out: Path) -> dict[str, Any]:
+    return {
+        "run": str(out),
+        "signal": signal.describe(),
+        "field": result.field.config,
+        "parameters": result.field.num_parameters(),
+        **result.score,
+        "elapsed_s": result.elapsed_s,
+        "samples_per_s": result.samples_per_s,
+        "resumed_from": result.resumed_from,
+    }
+
+
+def _show_fit(result: FitResult, signal: Points) -> None:
+    columns = ("signal", "field", "parameters", "PSNR dB", "SSIM", "training s")
+    ssim = f"{result.score['ssim']:.4f}" if "ssim" in result.score else "–"
+    row = [
+        f"{signal.name} {' × '.join(map(str, reversed(signal.shape)))}",
+        str(result.field.config["preset"]),
+        whole(result.field.num_parameters()),
+        f"{result.score['psnr_dB']:.2f}",
+        ssim,
+        f"{result.elapsed_s:.1f}",
+    ]
+    console.show(console.table("", columns, [row]))
+
+
+def _deploy(command: commands.Deploy) -> dict[str, Any]:
+    chips = load_chips(command.chip)
+    recipe = Recipe(
+        weight_bits=command.weight_bits,
+        input_bits=command.input_bits,
+        calibration=command.calibration,
+        tune_steps=command.tune_steps,
+        noise_aware=command.noise_aware,
+    )
+    deploy_run(command.run, chips, recipe, command.seed)
+    return _report(command.run, command.run, command.json)
+
+
+def deploy_run(run_folder: Path, chips: list[Chip], recipe: Recipe, seed: int) -> list[DeploymentSummary]:
+    """Deploy the field of a run on each chip and save it there; what was saved from the same input is read back."""
+    field, info = load_run(run_folder)
+    signal = load_signal(run_folder, info)
+    status = console.progress()
+    return [_deploy_one(run_folder, field, signal, chip, recipe, seed, status) for chip in chips]
+
+
+def _deploy_one(
+    run_folder: Path, field: Field, signal: Points, chip: Chip, recipe: Recipe, seed: int, status: Console
+) -> DeploymentSummary:
+    folder = deployment_folder(run_folder, chip.name)
+    key = fingerprint(field, chip, recipe, seed, signal)
+    if (folder / SUMMARY_FILE).exists():
+        saved = load_summary(folder)
+        if saved.key == key:
+            status.print(f"{chip.name}: saved already, read back")
+            return saved
+    started = time.perf_counter()
+    kernels = "" if "crossbar_fast" in compiled() else " (compiling kernels, once)"
+    with status.status(f"{chip.name}: calibrating, tuning, drawing the picture{kernels}"):
+        summary = summarise(deploy(field, chip, signal, recipe, seed=seed), signal, key)
+    save_summary(summary, folder)
+    took = f"{time.perf_counter() - started:.1f} s{kernels}"
+    status.print(f"{chip.name}: {summary.quality['psnr_dB']:.2f} dB, took {took}")
+    return summary
+
+
+def _report(run_folder: Path, out: Path, quiet: bool) -> dict[str, Any]:
+    data = collect(run_folder)
+    page = write_report(data, out)
+    if not quiet:
+        console.show(f"float field: {data.float_quality['psnr_dB']:.2f} dB", console.deployments(data.summaries))
+        console.show(f"report: {page}")
+    return {**metrics(data), "report": str(page)}
+
+
+def _demo(command: commands.Demo) -> dict[str, Any]:
+    chips = load_chips(command.chip)
+    signal = load_source(command.photo)
+    field = build("hash", dim=signal.dim, channels=signal.channels)
+    run_folder = command.out / "run"
+    status = console.progress()
+    status.print(f"1 of 3  fitting a neural field to {signal.name}")
+    result = fit(field, signal, suggested_options(field, steps=command.steps), run=run_folder)
+    save_signal(signal, run_folder)
+    status.print(f"        {result.score['psnr_dB']:.2f} dB in {result.elapsed_s:.1f} s of training")
+    status.print(f"2 of 3  putting it on {', '.join(chip.name for chip in chips)}")
+    recipe = Recipe(tune_steps=command.tune_steps, noise_aware=command.tune_steps > 0)
+    deploy_run(run_folder, chips, recipe, seed=0)
+    status.print("3 of 3  writing the report")
+    return _report(run_folder, command.out, command.json)

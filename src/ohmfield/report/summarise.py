@@ -1,0 +1,69 @@
+"""From a `Deployment`, which holds live modules, to the plain data a report keeps."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ohmfield.cost.bill import Bill
+from ohmfield.deploy import Deployment
+from ohmfield.fit.runs import provenance
+from ohmfield.report.summary import Codes, Costs, DeploymentSummary
+from ohmfield.signals.points import Points
+from ohmfield.spec import InputError, to_plain
+
+
+def summarise(deployment: Deployment, signal: Points, key: str = "") -> DeploymentSummary:
+    """What a report needs of `deployment`; `signal` is the image it was scored against."""
+    if len(signal.shape) != 2:
+        raise InputError(f"signal {signal.name!r} has {len(signal.shape)} dimensions; a report shows images")
+    known = provenance()
+    return DeploymentSummary(
+        name=deployment.chip.name,
+        chip=to_plain(deployment.chip),
+        recipe=to_plain(deployment.recipe),
+        seed=deployment.seed,
+        picture=signal.as_image(deployment.picture).cpu().numpy(),
+        quality=dict(deployment.quality),
+        float_quality=dict(deployment.float_quality),
+        waterfall=tuple(deployment.waterfall),
+        codes={
+            operator: Codes(
+                np.asarray(item.codes, dtype=np.int64),
+                np.asarray(item.counts, dtype=np.int64),
+                float(item.step_levels),
+                float(item.clipped_fraction),
+                item.bank,
+            )
+            for operator, item in deployment.histograms.items()
+        },
+        costs=costs_of(deployment.bill),
+        notes=tuple(deployment.notes),
+        versions={"ohmfield": known["ohmfield"], **known["versions"]},
+        command=known["command"],
+        key=key,
+    )
+
+
+def costs_of(bill: Bill) -> Costs:
+    """The bill of its first design, as arrays and ranges."""
+    efficiency = bill.tops_per_W
+    low, mid, high = bill.leakage_uW[:, 0] * 1e-3
+    return Costs(
+        operators=bill.operators,
+        components=bill.components,
+        energy_pJ=bill.energy_pJ[:, 0],
+        latency_ns=bill.latency_ns[:, 0],
+        area_um2=bill.area_um2[:, 0],
+        energy_mJ=bill.energy_mJ,
+        frame_ms=bill.latency_ms,
+        frames_per_s=bill.frames_per_s,
+        area_mm2=bill.area_mm2,
+        leakage_mW=(float(low), float(mid), float(high)),
+        tops_per_W=efficiency.tops_per_W,
+        efficiency=(
+            f"1 MAC = 2 operations, {efficiency.precision}, {efficiency.utilisation:.0%} of the weight cells used, "
+            f"activity {efficiency.activity:.0%}"
+        ),
+        boundary=bill.boundary,
+        warnings=bill.warnings,
+    )
