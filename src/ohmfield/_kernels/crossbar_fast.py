@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -192,6 +193,10 @@ def _staircase(array: LoweredArray, small: bool) -> tuple[np.ndarray, np.ndarray
     return scale, shift
 
 
+def _scratch(*shapes: tuple[tuple[int, ...], Any]) -> tuple[np.ndarray, ...]:
+    return tuple(_on_cache_lines(np.zeros(shape, dtype)) for shape, dtype in shapes)
+
+
 def _run(
     array: LoweredArray,
     packed: Packed,
@@ -224,12 +229,18 @@ def _run(
     weights = np.concatenate([array.plane_weights, np.zeros(index.shape[2] - planes, dtype=np.int64)])
     places = (packed.entry_starts, packed.bank_of, packed.column_of, array.bank_weights, weights)
     if plain:
-        product_shift(packed.table, index, places, steps, 127 // max(1, _largest_entry(array)), out)
+        parts = 2 // packed.table.itemsize
+        shapes = (((2, UNIT, 32), np.int16), ((parts, 4, 32), np.int16), ((parts, len(codes), 32), np.int32))
+        run_length = 127 // max(1, _largest_entry(array))
+        product_shift(packed.table, index, places, steps, run_length, _scratch(*shapes), out)
     else:
         curve = (packed.scale, array.codes, np.int64(array.first), *steps[1:])
         read = (packed.variance, np.float32(unit), fixed.astype(np.float32), sigma.astype(np.float32))
         run = (np.uint64(key), np.int64(first), noisy, per_cell, planes)
-        product_general(packed.table, index, driven, places, curve, read, run, pedestal, out)
+        lanes = packed.table.shape[3]
+        sums = ((UNIT, lanes), packed.table.dtype)
+        scratch = _scratch(sums, sums, ((LANES,), np.int32), ((len(codes), lanes), np.int32))
+        product_general(packed.table, index, driven, places, curve, read, run, pedestal, scratch, out)
     if array.pedestal_code is not None:
         for bank in range(banks):
             removed = array.pedestal_code[bank][driven]  # [vectors, groups, planes]

@@ -1,6 +1,7 @@
 """Vector code of the fused analog product: plain LLVM vectors, which every target lowers to what it has.
 
 All compiled functions of the product stand in this one file, because Numba's cache does not see edits in another.
+Vector loads and stores go to addresses, so every buffer is an argument: Numba frees a local array after its last use.
 """
 
 # pyright: reportCallIssue=false
@@ -35,14 +36,10 @@ def _constant(kind, value, lanes):
 
 
 def _call(builder, name, vector, *args):
-    function = cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(vector, [vector] * len(args)), f"llvm.{name}.{_suffix(vector)}"
-    )
-    return builder.call(function, args)
-
-
-def _suffix(vector):
-    return f"v{vector.count}{'f32' if vector.element == F32 else f'i{vector.element.width}'}"
+    element = "f32" if vector.element == F32 else f"i{vector.element.width}"
+    kind = ir.FunctionType(vector, [vector] * len(args))
+    name = f"llvm.{name}.v{vector.count}{element}"
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
 
 
 def _add_entry(builder, base, index, vector, held):
@@ -200,8 +197,8 @@ def _settle(element, draw):
             builder.store(value, _address(builder, values, lanes), align=64)
             return context.get_dummy_value()
 
-        arguments = (types.int64, types.int64, types.int32, types.uint64, types.int64, types.float32)
-        return types.void(*arguments, types.int64, types.float32, types.float32), codegen
+        head = (types.int64, types.int64, types.int32, types.uint64, types.int64, types.float32)
+        return types.void(*head, types.int64, types.float32, types.float32), codegen
 
     return settle
 
@@ -234,31 +231,6 @@ def _stairs(typingctx, values, scale, low, high, weight, out):
     return types.void(types.int64, types.float32, types.int32, types.int32, types.int32, types.int64), codegen
 
 
-@intrinsic
-def _spread(typingctx, word, plane, dac_bits, gather, index, driven):
-    """Write the table index of `UNIT` planes of one entry and add their digits to `driven` (int64)."""
-
-    def codegen(context, builder, signature, args):
-        word, plane, dac_bits, gather, index, driven = args
-        lanes = ir.VectorType(I64, UNIT)
-        numbers = builder.add(_splat(builder, plane, UNIT), ir.Constant(lanes, list(range(UNIT))))
-        shifts = builder.mul(numbers, _splat(builder, dac_bits, UNIT))
-        digit = builder.sub(builder.shl(ir.Constant(I64, 1), dac_bits), ir.Constant(I64, 1))
-        everywhere = _constant(I64, 0x0001000100010001, UNIT)
-        mask = builder.mul(everywhere, _splat(builder, digit, UNIT))
-        digits = builder.and_(builder.lshr(_splat(builder, word, UNIT), shifts), mask)
-        bits = builder.lshr(builder.mul(digits, _splat(builder, gather, UNIT)), _constant(I64, 48, UNIT))
-        bits = builder.shl(builder.and_(bits, _constant(I64, 15, UNIT)), _constant(I64, 4, UNIT))
-        small = ir.VectorType(I8, UNIT)
-        builder.store(builder.trunc(bits, small), _address(builder, index, small), align=4)
-        total = builder.lshr(builder.mul(digits, everywhere), _constant(I64, 48, UNIT))
-        target = _address(builder, driven, lanes)
-        builder.store(builder.add(builder.load(target, align=8), total), target, align=8)
-        return context.get_dummy_value()
-
-    return types.void(*[types.int64] * 6), codegen
-
-
 @njit(cache=True, nogil=True)
 def pack_inputs(codes, starts, entry_starts, dac_bits, index, driven):
     """Four input bits per entry and plane, times 16: with the scale of 4 in an address this is a 64-byte offset.
@@ -269,50 +241,36 @@ def pack_inputs(codes, starts, entry_starts, dac_bits, index, driven):
     gather = np.int64(0)
     for r in range(rows_per_entry):
         gather |= np.int64(1) << np.int64(48 - (16 - dac_bits) * r)
-    stride = index.shape[2]
+    everywhere = np.int64(0x0001000100010001)
+    mask = everywhere * ((1 << dac_bits) - 1)
+    bits = index.reshape(-1, index.shape[2])
+    totals = driven.reshape(-1, index.shape[2])
     for vector in range(codes.shape[0]):
         for group in range(len(starts) - 1):
             low, high = starts[group], starts[group + 1]
-            at_driven = np.int64(driven.ctypes.data) + (vector * driven.shape[1] + group) * stride * 8
+            total = totals[vector * driven.shape[1] + group]
             for entry in range(entry_starts[group + 1] - entry_starts[group]):
                 row = low + entry * rows_per_entry
                 word = np.int64(0)
                 for r in range(min(rows_per_entry, high - row)):
                     word |= np.int64(codes[vector, row + r] & 0xFFFF) << np.int64(16 * r)
-                place = (vector * index.shape[1] + entry_starts[group] + entry) * stride
-                for plane in range(0, stride, UNIT):
-                    _spread(
-                        word,
-                        plane,
-                        dac_bits,
-                        gather,
-                        np.int64(index.ctypes.data) + place + plane,
-                        at_driven + plane * 8,
-                    )
+                place = bits[vector * index.shape[1] + entry_starts[group] + entry]
+                for plane in range(index.shape[2]):
+                    digits = (word >> (plane * dac_bits)) & mask
+                    place[plane] = (((digits * gather) >> 48) & 15) << 4
+                    total[plane] += (digits * everywhere) >> 48
 
 
 @njit(cache=True, nogil=True)
-def _aligned(size):
-    """A byte buffer and the address of its first 64-byte boundary."""
-    buffer = np.zeros(size + 64, dtype=np.uint8)
-    return buffer, (np.int64(buffer.ctypes.data) + 63) & ~63
-
-
-@njit(cache=True, nogil=True)
-def product_shift(table, index, places, steps, run, out):
+def product_shift(table, index, places, steps, run, scratch, out):
     """Sums (int16, of byte or int16 tables), power-of-two conversions; `out` [vectors, outputs] gains the codes."""
     entry_starts, bank_of, column_of, bank_weights, plane_weights = places
     shift, low, high = steps
     vectors, stride = index.shape[0], index.shape[2]
-    parts = 2 // table.itemsize  # 32-column parts of one tile
-    hold_sums, sums = _aligned(2 * UNIT * 64)
-    hold_total, total = _aligned(parts * vectors * 128)
-    hold_curve, curve = _aligned(parts * 4 * 64)
-    totals = hold_total[total - np.int64(hold_total.ctypes.data) :][: parts * vectors * 128].view(np.int32)
-    totals = totals.reshape(parts, vectors, 32)
-    curves = hold_curve[curve - np.int64(hold_curve.ctypes.data) :][: parts * 256].view(np.int16).reshape(parts, 4, 32)
+    sums_of, curves, totals = scratch
+    sums, curve, total = np.int64(sums_of.ctypes.data), np.int64(curves.ctypes.data), np.int64(totals.ctypes.data)
+    parts = totals.shape[0]  # 32-column parts of one tile
     weights = np.zeros(UNIT + 1, dtype=np.int16)
-    hold_sums[0] = 0
     for tile in range(table.shape[0]):
         totals[:] = 0
         for lane in range(parts * 32):
@@ -355,7 +313,15 @@ def _splitmix(value):
 
 
 @njit(cache=True, nogil=True)
-def product_general(table, index, driven, places, curve, read, run, pedestal, out):
+def _accumulate_any(small, table, bits, stride, entries, sums):
+    if small:
+        _accumulate16(table, bits, stride, entries, sums)
+    else:
+        _accumulate32(table, bits, stride, entries, sums)
+
+
+@njit(cache=True, nogil=True)
+def product_general(table, index, driven, places, curve, read, run, pedestal, scratch, out):
     """Any staircase or code table, pedestals, converter noise and read noise; sums in int16 or int32."""
     entry_starts, bank_of, column_of, bank_weights, plane_weights = places
     scale, codes, first_value, low, high = curve
@@ -364,15 +330,14 @@ def product_general(table, index, driven, places, curve, read, run, pedestal, ou
     groups, banks = len(entry_starts) - 1, len(bank_weights)
     vectors, stride = index.shape[0], index.shape[2]
     source, spread_source = np.int64(table.ctypes.data), np.int64(variance.ctypes.data)
-    small = table.itemsize == 2
-    lanes = 32 if small else 16
+    small, lanes = table.itemsize == 2, 64 // table.itemsize
     halves = lanes // LANES
-    hold, sums = _aligned(UNIT * 64)
-    hold_spread, spreads = _aligned(UNIT * 64)
-    hold_value, at_value = _aligned(64)
-    hold[0] = hold_spread[0] = 0
-    value = hold_value[at_value - np.int64(hold_value.ctypes.data) :][:64].view(np.int32)
-    totals = np.zeros((vectors, lanes), dtype=np.int32)
+    sums_of, spreads_of, value, totals = scratch
+    sums, spreads, at_value = (
+        np.int64(sums_of.ctypes.data),
+        np.int64(spreads_of.ctypes.data),
+        np.int64(value.ctypes.data),
+    )
     for tile in range(table.shape[0]):
         totals[:] = 0
         present = min(halves, len(bank_of) - tile * halves)
@@ -384,15 +349,9 @@ def product_general(table, index, driven, places, curve, read, run, pedestal, ou
                 number = np.uint64(first_vector + vector) * np.uint64(groups * planes * banks)
                 for unit in range(0, stride, UNIT):
                     bits = np.int64(index.ctypes.data) + (vector * index.shape[1] + begin) * stride + unit
-                    if small:
-                        _accumulate16(source + offset, bits, stride, entries, sums)
-                    else:
-                        _accumulate32(source + offset, bits, stride, entries, sums)
+                    _accumulate_any(small, source + offset, bits, stride, entries, sums)
                     if noisy and per_cell:
-                        if small:
-                            _accumulate16(spread_source + offset, bits, stride, entries, spreads)
-                        else:
-                            _accumulate32(spread_source + offset, bits, stride, entries, spreads)
+                        _accumulate_any(small, spread_source + offset, bits, stride, entries, spreads)
                     for within in range(min(UNIT, planes - unit)):
                         plane = unit + within
                         ones = driven[vector, group, plane]
@@ -408,19 +367,12 @@ def product_general(table, index, driven, places, curve, read, run, pedestal, ou
                                 if not per_cell:
                                     sigma = sigma_of[bank, ones]
                             args = (at_value, pedestal[ones], row, column, sigma, spreads + at, unit_variance, even)
-                            if small:
-                                if not noisy:
-                                    _settle16(sums + at, *args)
-                                elif per_cell:
-                                    _settle16_cell(sums + at, *args)
-                                else:
-                                    _settle16_even(sums + at, *args)
-                            elif not noisy:
-                                _settle32(sums + at, *args)
+                            if not noisy:
+                                _settle16(sums + at, *args) if small else _settle32(sums + at, *args)
                             elif per_cell:
-                                _settle32_cell(sums + at, *args)
+                                _settle16_cell(sums + at, *args) if small else _settle32_cell(sums + at, *args)
                             else:
-                                _settle32_even(sums + at, *args)
+                                _settle16_even(sums + at, *args) if small else _settle32_even(sums + at, *args)
                             if scale[bank] > 0.0:
                                 target = np.int64(totals.ctypes.data) + (vector * lanes + half * LANES) * 4
                                 _stairs(at_value, scale[bank], low[bank], high[bank], weight, target)
