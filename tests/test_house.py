@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import re
 import shlex
@@ -73,6 +74,20 @@ def test_every_dependency_is_pinned_in_constraints() -> None:
     asked = [*project["dependencies"], *chain.from_iterable(project["optional-dependencies"].values())]
     names = {re.split(r"[\[<>=]", requirement)[0].lower() for requirement in asked}
     assert names <= pinned
+
+
+def test_the_package_imports_only_what_it_declares() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = {re.split(r"[\[<>=]", requirement)[0].lower() for requirement in declared}
+    modules = {"pyyaml": "yaml", "pillow": "PIL", "scikit-image": "skimage"}
+    allowed = {modules.get(name, name) for name in names} | {"ohmfield", *sys.stdlib_module_names}
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            found = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                found = [node.module or ""]
+            foreign = {name.split(".")[0] for name in found} - allowed
+            assert not foreign, f"{path.relative_to(ROOT)} imports {foreign}: declare it in pyproject.toml"
 
 
 def test_data_files_travel_with_the_package() -> None:
