@@ -27,7 +27,7 @@ def _list(quiet: bool) -> dict[str, Any]:
     facts = {name: _facts(chip) for name, chip in chips.items()}
     if not quiet:
         rows = [[name, f"{f['node_nm']:g} nm", ", ".join(f["units"]), f["title"]] for name, f in facts.items()]
-        console.show(console.table("", ("chip", "node", "units", ""), rows))
+        console.show(console.table("", ("chip", "node", "units", ""), rows, words=True))
     return {"chips": facts}
 
 

@@ -36,7 +36,7 @@ def run(command: commands.Doctor) -> dict[str, Any]:
     if command.measure:
         facts["measured"] = _measure()
     if not command.json:
-        console.show(console.table("", ("", ""), [[name, _text(value)] for name, value in facts.items()]))
+        console.show(console.table("", ("", ""), [[name, _text(value)] for name, value in facts.items()], words=True))
     return facts
 
 

@@ -131,8 +131,12 @@ def _deploy_one(
             return saved
     started = time.perf_counter()
     kernels = "" if "crossbar_fast" in compiled() else " (compiling kernels, once)"
-    with status.status(f"{chip.name}: calibrating, tuning, drawing the picture{kernels}"):
-        summary = summarise(deploy(field, chip, signal, recipe, seed=seed), signal, key)
+    with status.status(f"{chip.name}{kernels}") as line:
+
+        def say(stage: str) -> None:
+            line.update(f"{chip.name}: {stage}{kernels}")
+
+        summary = summarise(deploy(field, chip, signal, recipe, seed=seed, progress=say), signal, key)
     save_summary(summary, folder)
     took = f"{time.perf_counter() - started:.1f} s{kernels}"
     status.print(f"{chip.name}: {summary.quality['psnr_dB']:.2f} dB, took {took}")

@@ -11,15 +11,20 @@ from typing import Any
 import torch
 
 from ohmfield.chip.chip import Chip
+from ohmfield.chip.files import list_baselines, load_baseline
+from ohmfield.cost.baseline import baseline_bill
 from ohmfield.fields.field import Field, predict
 from ohmfield.fit.runs import load_run, provenance, read_tensors, write_tensors
-from ohmfield.report.summary import SUMMARY_FILE, DeploymentSummary, ReportData, load_summary, slug
+from ohmfield.mapping.trace import trace
+from ohmfield.mapping.workload import Workload
+from ohmfield.report.summary import SUMMARY_FILE, Baseline, DeploymentSummary, ReportData, load_summary, slug
 from ohmfield.report.write import write_report
 from ohmfield.signals.points import Points, from_image
 from ohmfield.spec import InputError, to_plain
 
 SIGNAL_FILE = "signal.safetensors"
 DEPLOYMENTS = "deployments"
+EXAMPLE_ITEMS = 64  # coordinates that a trace runs
 
 
 def save_signal(signal: Points, run: Path) -> None:
@@ -102,8 +107,30 @@ def collect(run: Path) -> ReportData:
             "command": info["command"],
         },
         summaries=summaries,
-        baselines=(),
+        baselines=baselines(field, signal),
         command=known["command"],
         versions={"ohmfield": known["ohmfield"], **known["versions"]},
         peak=signal.peak,
     )
+
+
+def baselines(field: Field, signal: Points) -> tuple[Baseline, ...]:
+    """The same field on each known processor, this machine among them once `ohmfield doctor --measure` has run."""
+    shapes = trace(field, signal.coords[:EXAMPLE_ITEMS])
+    workload = Workload(shapes, items=float(len(signal)))
+    found = []
+    for name in list_baselines():
+        roofline = load_baseline(name)
+        bill = baseline_bill(roofline, workload)
+        found.append(
+            Baseline(
+                name=roofline.name,
+                energy_mJ=bill.energy_mJ,
+                frame_ms=bill.latency_ms,
+                frames_per_s=bill.frames_per_s,
+                boundary=bill.boundary,
+                source=roofline.source,
+                assumed=roofline.assumed,
+            )
+        )
+    return tuple(found)
