@@ -38,7 +38,7 @@ ANALOG_AREA_EXPONENT = 1.25
 # Between the measured V^-1.1 (Wang, 22 nm) and V^-2.7 (Jia, 65 nm; Sinangil, 7 nm).
 DELAY_SUPPLY_EXPONENT = 1.5
 
-Number = float | int | np.ndarray
+Number = float | int | np.number | np.ndarray
 
 
 def _interpolate(table: dict[float, float], node_nm: Number) -> Number:
