@@ -187,7 +187,7 @@ def _named(values: Range) -> dict[str, float]:
 def leakage_pJ(leakage_uW: np.ndarray, time_ns: np.ndarray) -> np.ndarray:
     """Energy of leakage over a time.
 
-    >>> float(leakage_pJ(np.array(2.0), np.array(1e6)))  # 2 uW for 1 ms
-    2000.0
+    >>> leakage_pJ(np.array([2.0]), np.array([1e6]))  # 2 uW for 1 ms
+    array([2000.])
     """
     return leakage_uW * time_ns * PJ_PER_UW_NS

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from cost.leaves import HOST, chip, layers, one_layer
+from ohmfield.chip.files import list_baselines, list_chips, load_baseline, load_chip
+from ohmfield.cost.actions import processor_work
+from ohmfield.cost.baseline import baseline_bill
+from ohmfield.cost.bill import Bill
+from ohmfield.cost.evaluate import IDLE, evaluate
+from ohmfield.fields import presets
+from ohmfield.mapping.place import place
+from ohmfield.mapping.trace import trace
+from ohmfield.mapping.workload import Operator, Placement, Shapes, Workload
+from ohmfield.spec import InputError
+from ohmfield.tally import Tally
+
+MID = 1
+
+
+def bill_of(description, workload: Workload) -> Bill:
+    return evaluate(description, workload, place(workload.shapes, description))
+
+
+def field_workload(name: str, **arguments) -> Workload:
+    return Workload(trace(presets.build(name, **arguments), torch.rand(16, 2)), items=64 * 64)
+
+
+@pytest.mark.parametrize("name", list_chips())
+@pytest.mark.parametrize("field", ["hash", "siren", "gaussian"])
+def test_every_operator_of_a_field_is_billed_and_everything_adds_up(name, field):
+    workload = field_workload(field)
+    bill = bill_of(load_chip(name), workload)
+    assert bill.operators == (*(operator.id for operator in workload.shapes.operators), IDLE)
+    by_operator, by_component = bill.by_operator(), bill.by_component()
+    assert all(low > 0.0 for low, _, _ in by_operator.values())
+    assert sum(mid for _, mid, _ in by_operator.values()) == pytest.approx(bill.energy_mJ[MID])
+    assert sum(mid for _, mid, _ in by_component.values()) == pytest.approx(bill.energy_mJ[MID])
+    assert sum(row.energy_pJ for row in bill.rows()) == pytest.approx(bill.energy_mJ[MID] * 1e9)
+    assert sum(row.share for row in bill.rows()) == pytest.approx(1.0)
+    assert (bill.latency_ns[MID, 0, :-1] > 0).all()
+    for low, mid, high in (bill.energy_mJ, bill.latency_ms, bill.frames_per_s, bill.area_mm2):
+        assert 0 < low <= mid <= high
+    assert (bill.interval_ns <= bill.fill_ns).all()
+    assert bill.latency_ns[MID].max() <= bill.interval_ns[MID, 0] * (1 + 1e-12)
+
+
+def test_an_operation_nobody_knows_stands_on_the_host():
+    class Odd(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(2, 8)
+
+        def forward(self, x):
+            return torch.cumsum(self.layer(x), dim=1)
+
+    workload = Workload(trace(Odd(), torch.rand(4, 2)), items=100)
+    description = chip()
+    bill = bill_of(description, workload)
+    host = bill.by_operator()["(model)#0"]
+    expected = description.host.cost(100 * 8, 100 * 2 * 8 * 4, launches=1).energy_pJ[:, 0] * 1e-9
+    assert host == pytest.approx(tuple(expected))
+    assert bill.boundary.startswith("system")
+    assert any("on the host (host): (model)#0" in line for line in bill.warnings)
+
+
+def test_measured_rates_replace_defaults_and_their_warnings():
+    workload = one_layer(items=10)
+    (operator,) = workload.shapes.operators
+    assumed = bill_of(chip(), workload)
+    tally = Tally()
+    tally.add(operator.id, vectors=5, driven=5 * 256 * 8 * 0.25)  # a quarter of the bits set, over five vectors
+    measured = bill_of(chip(), replace(workload, tally=tally, tally_items=5))
+    cells = assumed.components.index("cells")
+    assert measured.energy_pJ[..., cells] == pytest.approx(assumed.energy_pJ[..., cells] / 2)
+    assert (assumed.activity, measured.activity) == (0.5, 0.25)
+    assert any("assumed rate" in line and operator.id in line for line in assumed.warnings)
+    assert not any("assumed rate" in line for line in measured.warnings)
+    tally.add(operator.id, mean_uS=5 * 50.0)
+    hotter = bill_of(chip(), replace(workload, tally=tally, tally_items=5))
+    assert hotter.energy_pJ[..., cells] == pytest.approx(measured.energy_pJ[..., cells] * 2)  # 25 uS by default
+
+
+def test_efficiency_counts_two_operations_a_mac_and_says_its_terms():
+    bill = bill_of(chip(), one_layer(items=10))
+    efficiency = bill.tops_per_W
+    joules = bill.energy_mJ[MID] * 1e-3
+    assert efficiency.tops_per_W[MID] == pytest.approx(2 * 256 * 256 * 10 / joules * 1e-12)
+    assert efficiency.tops_per_W[0] <= efficiency.tops_per_W[1] <= efficiency.tops_per_W[2]
+    assert efficiency.utilisation == 1.0
+    for word in ("8-bit weights", "8-bit inputs", "cells 100% used", "activity 50%", "boundary: chip"):
+        assert word in str(efficiency)
+
+
+def test_a_module_called_twice_takes_its_arrays_in_turn():
+    once = Workload(layers((256, 256)), items=100)
+    calls = tuple(Operator(f"layer#{i}", "linear", inputs=256, outputs=256) for i in range(2))
+    twice = Workload(Shapes(calls), items=100)
+    description = chip(num_arrays=1)
+    single, double = bill_of(description, once), bill_of(description, twice)
+    assert double.interval_ns[MID, 0] == pytest.approx(2 * single.interval_ns[MID, 0])
+    programming = single.components.index("programming")
+    assert double.energy_pJ[..., programming].sum() == pytest.approx(single.energy_pJ[..., programming].sum())
+
+
+def test_a_placement_of_other_shapes_is_refused():
+    workload = one_layer()
+    with pytest.raises(InputError, match="layer0#0: has no site"):
+        evaluate(chip(), workload, Placement({}))
+
+
+def test_more_frames_than_the_chip_makes_are_refused():
+    bill = bill_of(chip(), one_layer())
+    with pytest.raises(InputError, match=r"frames/s is not within 0 \.\. "):
+        bill.power_at(2 * bill.frames_per_s[MID])
+
+
+@pytest.mark.parametrize("name", list_baselines())
+def test_a_processor_gets_the_same_bill(name):
+    workload, roofline = field_workload("hash", log2_table=10), load_baseline(name)
+    bill = baseline_bill(roofline, workload)
+    costs = [
+        roofline.cost(flops * workload.items, moved * workload.items, launches=1)
+        for flops, moved in map(processor_work, workload.shapes.operators)
+    ]
+    assert bill.energy_mJ[MID] == pytest.approx(sum(float(cost.energy_pJ[MID, 0]) for cost in costs) * 1e-9)
+    assert bill.latency_ms[MID] == pytest.approx(sum(float(cost.latency_ns[MID, 0]) for cost in costs) * 1e-6)
+    assert bill.power_at(0.0)[MID] == pytest.approx(roofline.idle_W)
+    assert all(low > 0.0 for low, _, _ in bill.by_operator().values())
+    assert 0 < bill.utilisation < 1
+
+
+def test_every_kind_of_operator_is_work_for_a_processor():
+    workload = field_workload("hash", log2_table=10)
+    encode = [
+        Operator("e#0", "encode", inputs=2, outputs=4, function=name) for name in ("affine", "fourier", "gaussian")
+    ]
+    for operator in (*workload.shapes.operators, *encode):
+        flops, moved = processor_work(operator)
+        assert flops > 0, operator
+        assert moved > 0, operator
+    assert processor_work(Operator("l#0", "linear", inputs=3, outputs=5))[0] == 2 * 3 * 5
+
+
+def test_a_bill_travels_as_json():
+    bill = bill_of(chip(), one_layer())
+    text = json.dumps(bill.to_json(), allow_nan=False)
+    read = json.loads(text)
+    assert read["energy_mJ"]["mid"] == pytest.approx(bill.energy_mJ[MID])
+    assert sum(value["mid"] for value in read["components_mJ"].values()) == pytest.approx(bill.energy_mJ[MID])
+
+
+def test_the_host_of_the_tests_has_a_plain_price():
+    cost = HOST.cost(1e3, 0.0)
+    assert np.all(cost.latency_ns == 1e4)  # a tenth of 1 GFLOP/s

@@ -1,0 +1,134 @@
+"""The limit cases of the bill: conversions of a layer, sharing, idling, waves, read voltage."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import pytest
+
+from cost.leaves import chip, layers, one_layer
+from ohmfield.chip.array import Array
+from ohmfield.chip.cells.rram import RramCell
+from ohmfield.chip.units import Crossbar
+from ohmfield.cost.actions import Rates, linear_actions
+from ohmfield.cost.bill import Bill
+from ohmfield.cost.evaluate import IDLE, evaluate
+from ohmfield.mapping.place import place
+from ohmfield.mapping.tile import tile
+from ohmfield.mapping.workload import Workload
+
+MID = 1
+
+
+def bill_of(description, workload: Workload, copies: Literal["fit"] | int = "fit", input_bits: int = 8) -> Bill:
+    placement = place(workload.shapes, description, input_bits=input_bits, copies=copies)
+    return evaluate(description, workload, placement)
+
+
+def component(bill: Bill, name: str) -> float:
+    return float(bill.energy_pJ[MID, 0, :, bill.components.index(name)].sum())
+
+
+def area(bill: Bill, name: str) -> float:
+    return float(bill.area_um2[MID, 0, bill.components.index(name)])
+
+
+@pytest.mark.parametrize(("subtract", "conversions"), [("analog", 16_384), ("digital", 32_768)])
+def test_conversions_of_the_square_layer(subtract, conversions):
+    array = Array(rows=256, columns=2048, rows_active=128, cell_bits=2, subtract=subtract)
+    description, workload = chip(array=array), one_layer(items=1)
+    placement = place(workload.shapes, description)
+    (operator,), unit = workload.shapes.operators, description.units["crossbar"]
+    cut = tile(operator, unit, 8)
+    actions = linear_actions(operator, placement.sites[operator.id], unit, cut, Rates(workload), placement)
+    assert cut.outputs * cut.geometry.columns_per_weight == 2048
+    assert actions.conversions == conversions
+    assert component(evaluate(description, workload, placement), "adc") == pytest.approx(
+        conversions * float(unit.convert(description.process).energy_pJ[MID, 0])
+    )
+
+
+def test_sharing_a_converter_costs_time_not_dynamic_energy():
+    array = Array(rows=256, columns=2048, rows_active=128, subtract="digital")
+    own, shared = (bill_of(chip(array=array, columns_per_adc=columns), one_layer(), copies=1) for columns in (1, 8))
+    assert component(shared, "adc") == pytest.approx(component(own, "adc"))
+    # Samplers, one per column, stay; the converters themselves are an eighth.
+    per_converter = 64 * 2048 * 800.0
+    assert area(own, "adc") - area(shared, "adc") == pytest.approx(per_converter * 7 / 8)
+    assert shared.latency_ns[MID, 0, 0] == pytest.approx(8 * own.latency_ns[MID, 0, 0])  # 10 ns settle = 10 ns convert
+    assert component(shared, "leakage") > component(own, "leakage")
+
+
+@pytest.mark.parametrize(("hold", "time_ns"), [(True, 40.0), (False, 50.0)])
+def test_one_read_takes_settling_and_conversions_or_the_longer(hold, time_ns):
+    array = Array(rows=256, columns=2048, rows_active=128, read_ns=10, sample_and_hold=hold)
+    bill = bill_of(chip(array=array), one_layer(items=100), copies=1)  # eight columns: four pairs of 10 ns
+    assert bill.latency_ns[MID, 0, 0] == pytest.approx(100 * 8 * 2 * time_ns)  # vectors, planes, groups
+
+
+def test_idling_draws_leakage_and_frames_follow_at_the_interval():
+    bill = bill_of(chip(), one_layer())
+    assert bill.power_at(0.0)[MID] == pytest.approx(float(bill.leakage_uW[MID, 0]) * 1e-6)
+    fps = 0.5 * bill.frames_per_s[MID]
+    assert bill.power_at(fps)[MID] == pytest.approx(bill.dynamic_mJ[MID] * 1e-3 * fps + bill.power_at(0.0)[MID])
+    for count in (1, 2, 17):
+        interval_ms = float(bill.interval_ns[MID, 0]) * 1e-6
+        assert bill.time_of(count)[MID] == pytest.approx(bill.latency_ms[MID] + (count - 1) * interval_ms)
+    # At full rate leakage is on for one interval per frame.
+    idle = bill.energy_pJ[MID, 0, bill.operators.index(IDLE)].sum()
+    assert idle == pytest.approx(float(bill.leakage_uW[MID, 0] * bill.interval_ns[MID, 0]) * 1e-3)
+
+
+def test_one_array_more_than_fits_writes_the_shared_slot_twice():
+    workload = Workload(layers(*[(256, 256)] * 9), items=1)
+    fits, over = (chip(num_arrays=n, inferences_per_write=1e6) for n in (9, 8))
+    all_resident, one_shared = bill_of(fits, workload, copies=1), bill_of(over, workload, copies=1)
+    cells = 256 * 2048
+    write = cells * 5.0
+    step = component(one_shared, "programming") - component(all_resident, "programming")
+    assert step == pytest.approx(2 * write * (1 - 1e-6))
+    for name in ("cells", "drivers", "adc", "shift_add", "control", "requantiser", "buffer"):
+        assert component(one_shared, name) == pytest.approx(component(all_resident, name)), name
+    # The codes of the two arrays come from outside the chip.
+    moved = over.host.cost(0.0, 2 * 256 * 256).energy_pJ[MID, 0]
+    assert component(one_shared, "host") == pytest.approx(moved)
+    assert component(all_resident, "host") == 0.0
+    assert component(one_shared, "leakage") > component(all_resident, "leakage")
+    assert one_shared.interval_ns[MID, 0] > 2 * 256 * 100.0  # two waves, 256 rows of 100 ns
+
+
+def test_waves_of_three_rewrite_everything():
+    workload = Workload(layers(*[(256, 256)] * 6), items=1)
+    bill = bill_of(chip(num_arrays=2), workload, copies=1)
+    assert component(bill, "programming") == pytest.approx(6 * 256 * 2048 * 5.0)
+
+
+@pytest.mark.parametrize("cell", [None, RramCell(g_min_uS=4, g_max_uS=60)])
+def test_half_the_read_voltage_quarters_the_ohmic_read_energy(cell):
+    full, half = (
+        bill_of(chip_with(cell, Array(rows=256, columns=2048, read_voltage_V=volt)), one_layer()) for volt in (0.2, 0.1)
+    )
+    assert component(half, "cells") == pytest.approx(component(full, "cells") / 4)
+    assert component(half, "cells") > 0.0
+
+
+def chip_with(cell, array: Array):
+    description = chip(array=array)
+    unit = description.units["crossbar"]
+    assert isinstance(unit, Crossbar)
+    return replace(description, units={"crossbar": replace(unit, cell=cell)}) if cell else description
+
+
+def test_copies_divide_the_time_and_multiply_the_writes():
+    one, four = (bill_of(chip(), one_layer(items=4000), copies=n) for n in (1, 4))
+    assert four.latency_ns[MID, 0, 0] == pytest.approx(one.latency_ns[MID, 0, 0] / 4)
+    assert component(four, "programming") == pytest.approx(4 * component(one, "programming"))
+    assert component(four, "adc") == pytest.approx(component(one, "adc"))
+
+
+def test_planes_and_slices_multiply_the_work():
+    full, half = (bill_of(chip(), one_layer(), input_bits=bits) for bits in (8, 4))
+    assert component(full, "adc") == pytest.approx(2 * component(half, "adc"))
+    np.testing.assert_allclose(full.latency_ns[MID, 0, 0], 2 * half.latency_ns[MID, 0, 0])
