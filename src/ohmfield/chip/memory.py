@@ -43,7 +43,7 @@ _SPREAD = span(1.0, 1 / 1.5, 1.5)
 UM2_PER_MM2 = 1e6
 
 
-def _cacti(table: tuple[tuple[float, ...], ...], kilobytes: Number, node_nm: Number, beyond: Number) -> np.ndarray:
+def _cacti(table: tuple[tuple[float, ...], ...], kilobytes: Number, node_nm: Number, beyond: Number) -> Number:
     """`table` at a size and node, log-log; beyond its nodes times `beyond`, beyond its sizes along the last slope."""
     nodes, sizes = np.log(np.array(_NODES_NM[::-1])), np.log(np.array(_SIZES_KB))
     logs = np.log(np.array(table)[::-1])
