@@ -49,7 +49,9 @@ def test_a_whole_period_more_gives_the_same_codes(name: str) -> None:
     constants = {"w0": 4.0 if name == "quad" else 2.0 * math.pi}
     unit, word = ActivationUnit(), Word(16, 13)
     codes = torch.arange(-8192, 8192)
-    assert torch.equal(activate(name, codes, word, constants, unit), activate(name, codes + 8192, word, constants, unit))
+    assert torch.equal(
+        activate(name, codes, word, constants, unit), activate(name, codes + 8192, word, constants, unit)
+    )
 
 
 def test_quad_peaks_at_one() -> None:

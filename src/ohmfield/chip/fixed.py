@@ -92,7 +92,9 @@ def requantise(
     return word.saturate(((product + half) >> shift.clamp_min(0)) << (-shift).clamp_min(0))
 
 
-def dyadic(factor: Float[Tensor, " outputs"], unit: Requantiser) -> tuple[Int[Tensor, " outputs"], Int[Tensor, " outputs"]]:
+def dyadic(
+    factor: Float[Tensor, " outputs"], unit: Requantiser
+) -> tuple[Int[Tensor, " outputs"], Int[Tensor, " outputs"]]:
     """(multiplier, shift), int64, with `multiplier * 2^-shift` nearest to `factor`; the multiplier uses all its bits.
 
     >>> [part.tolist() for part in dyadic(torch.tensor([0.75], dtype=torch.float64), Requantiser(multiplier_bits=4))]

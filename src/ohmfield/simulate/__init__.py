@@ -1,0 +1,1 @@
+"""What a chip computes: programmed instances, converted layers, calibration of converters."""

@@ -1,0 +1,252 @@
+"""`deploy`: a model, a chip, a signal - the picture that chip would show, and what it would cost."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ohmfield.chip.chip import Chip
+from ohmfield.chip.files import load_chip
+from ohmfield.chip.units import Crossbar
+from ohmfield.cost.bill import Bill
+from ohmfield.cost.evaluate import evaluate
+from ohmfield.fields.encodings.fourier import GaussianEncoding
+from ohmfield.fit.loop import fit
+from ohmfield.fit.options import FitOptions
+from ohmfield.mapping.place import place
+from ohmfield.mapping.trace import trace
+from ohmfield.mapping.workload import Placement, Workload
+from ohmfield.numerics import Noise
+from ohmfield.signals.points import Points
+from ohmfield.simulate.calibrate import CodeHistogram, choose_gains, histograms
+from ohmfield.simulate.convert import chip_layers, convert
+from ohmfield.simulate.formats import choose_formats
+from ohmfield.simulate.layers import ChipLinear, ChipTable
+from ohmfield.simulate.lower import Causes
+from ohmfield.simulate.products import CrossbarProduct, Product
+from ohmfield.simulate.programmed import Programmed, product_of, program_layer
+from ohmfield.simulate.run import install, predict, program
+from ohmfield.simulate.waterfall import waterfall
+from ohmfield.spec import knob, spec
+from ohmfield.tally import Tally
+
+Progress = Callable[[str], None]
+EXAMPLE_ITEMS = 64  # coordinates that a trace runs
+
+
+@spec
+class Recipe:
+    """What happens between a trained model and a chip."""
+
+    weight_bits: int = knob("both", 8, ge=2, le=12, doc="bits of a weight")
+    input_bits: int = knob("both", 8, ge=2, le=12, doc="bits of an input of a linear layer")
+    calibration: Literal["mse", "max", "percentile"] = knob("both", "mse", doc="rule for grids and converter ranges")
+    calibration_points: int = knob("label", 4096, ge=64, le=2**20, doc="coordinates that calibration sees")
+    granularity: Literal["layer", "slice"] = knob("both", "layer", doc="what shares one converter range")
+    tune_steps: int = knob("label", 0, ge=0, le=10**6, doc="fine-tuning steps on the chip's number formats")
+    tune_batch: int = knob("label", 4096, ge=16, le=2**20, doc="coordinates per step")
+    tune_rate: float = knob("label", 1e-3, gt=0, le=1, doc="Adam's step size at the start; cosine to a hundredth")
+    tune_table: bool = knob("label", False, doc="whether stored tables are tuned as well")
+    noise_aware: bool = knob("label", False, doc="fine-tune on a freshly drawn chip instance in every step")
+    elapsed_s: float = knob("environment", 0.0, ge=0, doc="age of the instance, counted from its first read")
+
+
+@dataclass(frozen=True, eq=False)
+class Deployment:
+    """What one chip makes of one model: the picture, its quality, where it was lost, and the bill."""
+
+    chip: Chip
+    recipe: Recipe
+    seed: int
+    module: nn.Module
+    programmed: Programmed
+    placement: Placement
+    workload: Workload
+    bill: Bill
+    picture: Float[Tensor, "num channels"]
+    quality: dict[str, float]
+    float_quality: dict[str, float]
+    waterfall: tuple[tuple[str, float], ...]
+    histograms: dict[str, CodeHistogram]
+    signal: Points = field(repr=False)
+    notes: tuple[str, ...] = ()
+
+    def instances(self, seeds: Sequence[int]) -> list[float]:
+        """PSNR in dB on other chips of the same design: same weights and converter ranges, newly drawn errors."""
+        gains = {path: layer.gains for path, layer in self.programmed.layers.items()}
+        scores = []
+        for seed in seeds:
+            drawn = program(self.module, self.chip, seed=seed, elapsed_s=self.programmed.elapsed_s, gains=gains)
+            install(self.module, self.chip, drawn)
+            scores.append(self.signal.score(predict(self.module, self.signal.coords))["psnr_dB"])
+        install(self.module, self.chip, self.programmed)
+        return scores
+
+
+def deploy(
+    model: nn.Module,
+    chip: Chip | str,
+    data: Points,
+    recipe: Recipe | None = None,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Deployment:
+    """`model` on `chip`, showing `data`: calibrated, tuned if the recipe says so, written into one drawn instance, run.
+
+    `chip` may be the name of a preset or of a file. `seed` is the chip instance. Grids and converter ranges are calibrated on `calibration_points` coordinates drawn
+    with the seed of the recipe's own stream; what is scored is every coordinate, against values calibration never saw.
+    Raises `InputError` where the chip cannot hold the model.
+    """
+    recipe, say = recipe or Recipe(), progress or (lambda _: None)
+    chip = load_chip(chip) if isinstance(chip, str) else chip
+    model = copy.deepcopy(model).eval()
+    notes: list[str] = []
+    say("trace and place")
+    shapes = trace(model, data.coords[:EXAMPLE_ITEMS])
+    placement = place(shapes, chip, recipe.weight_bits, recipe.input_bits)
+    float_scores = data.score(predict(model, data.coords))
+    notes += _draw_projections(model, chip, recipe, seed)
+    say("calibrate")
+    chosen = _calibration_coords(data, recipe)
+    formats = choose_formats(model, chip, placement, chosen, recipe.calibration)
+    module = convert(model, chip, placement, formats)
+    gains = choose_gains(module, chip, chosen, rule=recipe.calibration, granularity=recipe.granularity)
+    if recipe.tune_steps:
+        say(f"tune, {recipe.tune_steps} steps")
+        tune(module, chip, data, recipe, gains)
+        gains = choose_gains(module, chip, chosen, rule=recipe.calibration, granularity=recipe.granularity)
+    say("program one instance")
+    programmed = program(module, chip, seed=seed, elapsed_s=recipe.elapsed_s, gains=gains)
+    say("run")
+    losses = waterfall(module, chip, programmed, data.coords, lambda values: data.score(values)["psnr_dB"])
+    tally = Tally()
+    with tally.listen():
+        picture = predict(module, data.coords)
+    workload = Workload(shapes, float(len(data)), tally=tally, tally_items=float(len(data)))
+    notes += _paths(module, chip, recipe)
+    return Deployment(
+        chip=chip,
+        recipe=recipe,
+        seed=seed,
+        module=module,
+        programmed=programmed,
+        placement=placement,
+        workload=workload,
+        bill=evaluate(chip, workload, placement),
+        picture=picture,
+        quality=data.score(picture),
+        float_quality=float_scores,
+        waterfall=(("float", float_scores["psnr_dB"]), *losses),
+        histograms=histograms(module, chip, programmed, chosen),
+        signal=data,
+        notes=tuple(notes),
+    )
+
+
+def tune(
+    module: nn.Module, chip: Chip, data: Points, recipe: Recipe, gains: Mapping[str, tuple[float, ...]]
+) -> nn.Module:
+    """Fine-tunes the converted `module` in place on `data`; its number formats stay as they are.
+
+    The forward is fake-quantised, or with `noise_aware` that of a new chip instance in each step, seeds of its own.
+    """
+    steps = dict.fromkeys(chip_layers(module), 0)
+
+    def draw(layer: ChipLinear) -> Product:
+        steps[layer.path] += 1
+        seed = -steps[layer.path]  # instances that no deployment has
+        stored = program_layer(layer.weight_codes().numpy(), layer.plan, chip, seed, gains.get(layer.path, ()))
+        return product_of(stored, layer.plan, chip, Causes(), seed, recipe.elapsed_s)
+
+    for parameter in module.parameters():
+        parameter.requires_grad_(False)
+    for child in module.modules():
+        if isinstance(child, ChipLinear) or (isinstance(child, ChipTable) and recipe.tune_table):
+            for parameter in child.parameters(recurse=False):
+                parameter.requires_grad_(True)
+    for layer in chip_layers(module).values():
+        layer.draw = draw if recipe.noise_aware else None
+    options = FitOptions(
+        steps=recipe.tune_steps, batch=recipe.tune_batch, learning_rate=recipe.tune_rate, epsilon=1e-8, seed=1
+    )
+    try:
+        fit(module.train(), data, options, progress=False)  # type: ignore[arg-type]
+    finally:
+        for layer in chip_layers(module).values():
+            layer.draw = None
+        module.eval()
+    return module
+
+
+def _calibration_coords(data: Points, recipe: Recipe) -> Float[Tensor, "num dim"]:
+    """Coordinates of a random subset: their values play no part, so nothing that is scored is used."""
+    if recipe.calibration_points >= len(data):
+        return data.coords
+    return data.coords[Noise(0).at("calibration").integers(len(data), (recipe.calibration_points,))]
+
+
+def _draw_projections(model: nn.Module, chip: Chip, recipe: Recipe, seed: int) -> list[str]:
+    """Replaces Gaussian projections by cells as they grew, if there are such cells and tuning that follows them."""
+    notes = []
+    for path, module in model.named_modules():
+        if not isinstance(module, GaussianEncoding):
+            continue
+        noise = Noise(seed).at("instance", path, "projection")
+        drawn = grown_projection(chip, module.projection, noise)
+        if drawn is None:
+            notes.append(
+                f"{path}: no cell of this chip has a spread to draw a projection from; the trained one is kept"
+            )
+        elif recipe.tune_steps == 0:
+            notes.append(f"{path}: the trained projection is kept; with tune_steps it is drawn from the chip's cells")
+        else:
+            module.projection.copy_(drawn)
+            notes.append(f"{path}: projection drawn from pairs of cells of this instance, the decoder tuned to it")
+    return notes
+
+
+def grown_projection(chip: Chip, like: Float[Tensor, "dim num"], noise: Noise) -> Float[Tensor, "dim num"] | None:
+    """A projection of the bandwidth of `like`, from differences of cell pairs written to mid range without verify.
+
+    Source: the Gaussian encoder of arXiv 2404.09613. None where no crossbar's cells spread when written.
+    """
+    for unit in chip.units.values():
+        if not isinstance(unit, Crossbar):
+            continue
+        middle = torch.full((2, *like.shape), 0.5 * (unit.cell.g_min_uS + unit.cell.g_max_uS))
+        first, second = unit.cell.program(middle, noise)
+        difference = first - second
+        spread = float(difference.std())
+        if spread > 0.0:
+            bandwidth = float(like.square().mean().sqrt())
+            return difference * (bandwidth / spread)
+    return None
+
+
+def _paths(module: nn.Module, chip: Chip, recipe: Recipe) -> list[str]:
+    """Which way each layer's product was computed, and what was assumed."""
+    notes = [
+        f"grids and converter ranges by {recipe.calibration} on {recipe.calibration_points} random coordinates, seeing "
+        "the design, not the instance"
+    ]
+    for path, layer in chip_layers(module).items():
+        unit = chip.units[layer.plan.unit]
+        if isinstance(layer.product, CrossbarProduct):
+            copies = f", {layer.plan.copies} copies, vector i on copy i mod {layer.plan.copies}"
+            grids = ", ".join(sorted({f"1/{array.grid}" for array in layer.product.copies}))
+            notes.append(
+                f"{path}: through the converters of {layer.plan.unit}, conductances on a grid of {grids} level"
+                + (copies if layer.plan.copies > 1 else "")
+            )
+        elif isinstance(unit, Crossbar):
+            notes.append(f"{path}: conversions on {layer.plan.unit} lose nothing; computed as one exact product")
+        else:
+            notes.append(f"{path}: exact integers on {layer.plan.unit}")
+    return notes

@@ -1,0 +1,131 @@
+"""`convert`: the same model with every layer that a chip serves replaced by what that chip computes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from ohmfield.chip.chip import Chip
+from ohmfield.chip.gather_twin import quantise_coordinates
+from ohmfield.fields.decoders import ACTIVATIONS
+from ohmfield.fields.encodings.hash_grid import HashGrid, Interpolate
+from ohmfield.mapping.tile import tile
+from ohmfield.mapping.workload import Operator, Placement
+from ohmfield.simulate.formats import ActivationFormat, Formats, GatherFormat, LinearFormat
+from ohmfield.simulate.layers import ChipActivation, ChipInterpolate, ChipLinear, ChipTable, Unchanged
+from ohmfield.simulate.programmed import LayerPlan
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a converter needs to know of the chip."""
+
+    chip: Chip
+    placement: Placement
+    formats: Formats
+
+
+Converter = Callable[[str, nn.Module, Target], nn.Module]
+
+
+def _linear(path: str, layer: nn.Module, target: Target) -> nn.Module:
+    form = target.formats.get(path)
+    if not isinstance(form, LinearFormat) or not isinstance(layer, nn.Linear):
+        return Unchanged(layer)
+    return ChipLinear(path, layer, form, plan_of(path, layer, form, target.chip, target.placement), target.chip)
+
+
+def _activation(name: str) -> Converter:
+    def convert_one(path: str, module: nn.Module, target: Target) -> nn.Module:
+        form = target.formats.get(path)
+        if not isinstance(form, ActivationFormat):
+            return Unchanged(module)
+        return ChipActivation(path, name, module, form, target.chip.activation)
+
+    return convert_one
+
+
+def _hash_grid(path: str, grid: nn.Module, target: Target) -> nn.Module:
+    """The grid itself stays; its children and the width of its coordinates change, so it leaves its fused kernel."""
+    assert isinstance(grid, HashGrid)
+    form, unit = target.formats.get(path), target.chip.gather
+    if not isinstance(form, GatherFormat) or unit is None:
+        grid.interpolate = Unchanged(grid.interpolate)  # type: ignore[assignment]
+        return grid
+
+    def round_coordinates(_: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+        return (quantise_coordinates(inputs[0], unit),)
+
+    grid.table = ChipTable(f"{path}.table", grid.table, form, unit)  # type: ignore[assignment]
+    grid.interpolate = ChipInterpolate(f"{path}.interpolate", form, unit)  # type: ignore[assignment]
+    grid.register_forward_pre_hook(round_coordinates)
+    grid.operator = f"{path}.address#0"
+    return grid
+
+
+CONVERTERS: dict[type[nn.Module], Converter] = {
+    nn.Linear: _linear,
+    HashGrid: _hash_grid,
+    **{kind: _activation(name) for name, kind in ACTIVATIONS.items()},
+}
+"""How a module of exactly this type is converted; add your own. A module whose host runs it becomes `Unchanged`."""
+
+UNCHANGED: tuple[type[nn.Module], ...] = (nn.Linear, nn.Embedding, Interpolate, *ACTIVATIONS.values())
+"""What `convert_unchanged` wraps."""
+
+
+def convert(model: nn.Module, chip: Chip, placement: Placement, formats: Formats) -> nn.Module:
+    """A deep copy of `model` whose layers compute as `chip` does; an ordinary module, trainable, in `eval` mode.
+
+    In `eval` each layer is bit-true with ideal cells and lossless conversions until `install` gives it an instance.
+    """
+    target = Target(chip, placement, formats)
+    return _replaced(model, lambda path, child: CONVERTERS[type(child)](path, child, target), tuple(CONVERTERS)).eval()
+
+
+def convert_unchanged(model: nn.Module) -> nn.Module:
+    """A deep copy with every convertible child wrapped and nothing else changed: it must compute what `model` does."""
+    return _replaced(model, lambda path, child: Unchanged(child), UNCHANGED).eval()
+
+
+def plan_of(path: str, layer: nn.Linear, form: LinearFormat, chip: Chip, placement: Placement) -> LayerPlan:
+    """How the layer at `path` runs, from its site."""
+    site = placement.sites[f"{path}#0"]
+    operator = Operator(f"{path}#0", "linear", inputs=layer.in_features, outputs=layer.out_features)
+    return LayerPlan(
+        path=path,
+        unit=site.unit,
+        weight_bits=form.weight_bits,
+        input_bits=form.input.bits,
+        signed_input=form.input.signed,
+        starts=tile(operator, chip.units[site.unit], form.weight_bits).starts,
+        copies=site.copies,
+        wave=site.wave,
+    )
+
+
+def chip_layers(module: nn.Module) -> dict[str, ChipLinear]:
+    """The converted linear layers by path."""
+    return {child.path: child for child in module.modules() if isinstance(child, ChipLinear)}
+
+
+def _replaced(
+    model: nn.Module, make: Callable[[str, nn.Module], nn.Module], kinds: tuple[type[nn.Module], ...]
+) -> nn.Module:
+    made = copy.deepcopy(model)
+    for parent_path, parent, name, child in list(_children(made, "", kinds)):
+        setattr(parent, name, make(f"{parent_path}.{name}" if parent_path else name, child))
+    return make("", made) if type(made) in kinds else made
+
+
+def _children(
+    module: nn.Module, path: str, kinds: tuple[type[nn.Module], ...]
+) -> Iterator[tuple[str, nn.Module, str, nn.Module]]:
+    for name, child in module.named_children():
+        if type(child) in kinds:
+            yield path, module, name, child
+        else:
+            yield from _children(child, f"{path}.{name}" if path else name, kinds)

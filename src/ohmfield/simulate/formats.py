@@ -1,0 +1,113 @@
+"""Number formats of a converted model, by module path: chosen once on calibration data, fixed afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from ohmfield.chip.chip import Chip
+from ohmfield.chip.fixed import Word, word_for
+from ohmfield.chip.units import Crossbar
+from ohmfield.compress.quantise import Rule, fit_grid, observe
+from ohmfield.fields.decoders import ACTIVATIONS
+from ohmfield.fields.encodings.hash_grid import HashGrid
+from ohmfield.mapping.workload import Placement
+from ohmfield.numerics import Grid
+
+HEADROOM = 1.25  # words hold this much more than calibration saw: other inputs, and errors of the cells
+
+
+@dataclass(frozen=True)
+class LinearFormat:
+    """Codes of a linear layer: weights per output channel, inputs on a power-of-two grid, output words."""
+
+    weight: Grid
+    weight_bits: int
+    input: Grid
+    output: Word
+
+
+@dataclass(frozen=True)
+class ActivationFormat:
+    """The words that an activation reads."""
+
+    input: Word
+
+
+@dataclass(frozen=True, eq=False)
+class GatherFormat:
+    """Codes of a hash grid: fraction bits of the table per level, the rows where levels start, the feature words."""
+
+    fractions: Int[Tensor, " levels"]
+    offsets: Int[Tensor, " boundaries"]
+    features: Word
+
+
+Format = LinearFormat | ActivationFormat | GatherFormat
+Formats = Mapping[str, Format]
+
+
+def choose_formats(
+    model: nn.Module, chip: Chip, placement: Placement, coords: Float[Tensor, "num dim"], rule: Rule = "mse"
+) -> dict[str, Format]:
+    """A format for every layer that `placement` puts on a unit, from what the float `model` does at `coords`.
+
+    Grids of inputs and tables have power-of-two scales, so a word becomes an input code by a shift. Words are the
+    finest that hold what was seen and a quarter more.
+    """
+    modules = dict(model.named_modules())
+    watched = {path: m for path, m in modules.items() if isinstance(m, (nn.Linear, HashGrid, *ACTIVATIONS.values()))}
+    with observe(watched) as seen, torch.no_grad():
+        model(coords)
+    formats: dict[str, Format] = {}
+    for path, module in watched.items():
+        if isinstance(module, nn.Linear):
+            if (unit := unit_of(path, placement)) is not None:
+                formats[path] = _linear(module, chip, unit, placement, seen.inputs[path], seen.outputs[path], rule)
+        elif isinstance(module, HashGrid):
+            if unit_of(f"{path}.interpolate", placement) is not None and chip.gather is not None:
+                formats[path] = _gather(module, chip, seen.outputs[path], rule)
+        elif unit_of(path, placement) is not None:
+            largest = float(seen.inputs[path].abs().max()) * HEADROOM
+            formats[path] = ActivationFormat(word_for(largest, chip.activation.word_bits))
+    return formats
+
+
+def unit_of(path: str, placement: Placement) -> str | None:
+    """Name of the unit that serves the module at `path`, or None where the host does."""
+    site = placement.sites.get(f"{path}#0")
+    return None if site is None or site.unit == "host" else site.unit
+
+
+def _linear(
+    layer: nn.Linear, chip: Chip, unit: str, placement: Placement, inputs: Tensor, outputs: Tensor, rule: Rule
+) -> LinearFormat:
+    held = chip.units[unit]
+    weight = fit_grid(
+        layer.weight,
+        placement.weight_bits,
+        rule=rule,
+        symmetric=isinstance(held, Crossbar) and held.array.encoding == "differential",
+        per_channel=True,
+        power_of_two=chip.requantiser.rule == "power_of_two",
+    )
+    grid = fit_grid(inputs, placement.input_bits, rule=rule, signed=bool((inputs < 0).any()), power_of_two=True)
+    word = word_for(float(outputs.abs().max()) * HEADROOM, chip.requantiser.word_bits)
+    return LinearFormat(weight, placement.weight_bits, grid, word)
+
+
+def _gather(grid: HashGrid, chip: Chip, features: Tensor, rule: Rule) -> GatherFormat:
+    assert chip.gather is not None
+    offsets = torch.from_numpy(grid.levels.offsets)
+    fractions = []
+    for low, high in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
+        level = fit_grid(
+            grid.table.weight[low:high], chip.gather.table_bits, rule=rule, symmetric=True, power_of_two=True
+        )
+        fractions.append(-round(float(torch.log2(torch.as_tensor(level.scale)))))
+    word = word_for(float(features.abs().max()), chip.gather.feature_bits)
+    return GatherFormat(torch.tensor(fractions), offsets, word)

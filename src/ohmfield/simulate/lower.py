@@ -1,0 +1,222 @@
+"""A stored layer as integers for the kernel: the conductance grid, code tables of the converter, pedestals, noise."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ohmfield._kernels.crossbar import LoweredArray
+from ohmfield.chip.units import Crossbar
+from ohmfield.mapping.slice import Slices
+from ohmfield.spec import InputError
+
+NORMAL_REACH = 4.2  # no number that `Noise.normal` draws lies further out, in sd
+FINEST_GRID = 256
+COARSE_GRID = 64  # fine enough for any cell where 5 % of its error would ask for more
+GRID_ERROR = 0.05  # of the programming sd, at most
+REFERENCE_VOLTAGE_V = 0.2  # read voltage at which a converter's noise is declared in levels
+
+
+@dataclass(frozen=True)
+class Causes:
+    """Which imperfections a run has. All: the chip. None: the quantised net on ideal cells and lossless conversions."""
+
+    clipping: bool = True
+    rounding: bool = True
+    programming: bool = True
+    reading: bool = True
+
+    @property
+    def lossless(self) -> bool:
+        """Whether nothing may be lost in a conversion."""
+        return not (self.clipping or self.rounding)
+
+
+IDEAL = Causes(clipping=False, rounding=False, programming=False, reading=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """One copy of a layer as its cells hold it, in cell levels above g_min: float64 [inputs, banks, outputs]."""
+
+    levels: np.ndarray
+    read_std: np.ndarray | None  # sd of one read of a bank's cell (or pair), in levels
+
+
+@dataclass(frozen=True, eq=False)
+class Driving:
+    """What a crossbar layer is driven and read with."""
+
+    starts: np.ndarray
+    input_bits: int
+    signed_input: bool
+    gains: tuple[float, ...]  # per bank
+
+
+def level_uS(crossbar: Crossbar) -> float:
+    """Conductance of one cell level."""
+    return (crossbar.cell.g_max_uS - crossbar.cell.g_min_uS) / (2**crossbar.array.cell_bits - 1)
+
+
+def signed_conversion(crossbar: Crossbar, signed_input: bool) -> bool:
+    """Whether conversions are signed: pairs subtracted before them, or digits that are signed themselves."""
+    array = crossbar.array
+    pairs = array.encoding == "differential" and array.subtract == "analog"
+    return pairs or (signed_input and crossbar.dac.bits > 1)
+
+
+def pedestal_levels(crossbar: Crossbar) -> float:
+    """g_min in levels: what each driven row adds to an unsubtracted column."""
+    array = crossbar.array
+    if array.encoding == "differential" and array.subtract == "analog":
+        return 0.0
+    return crossbar.cell.g_min_uS / level_uS(crossbar)
+
+
+def hardware_step(crossbar: Crossbar, signed_input: bool) -> float:
+    """Cell levels per code at gain 1: the converter's range covers every sum of the rows active, pedestal included."""
+    array = crossbar.array
+    digit = 2**crossbar.dac.bits - 1
+    largest = array.rows_active * digit * (2**array.cell_bits - 1 + pedestal_levels(crossbar))
+    return crossbar.adc.hardware_step(largest, signed_conversion(crossbar, signed_input))
+
+
+def check_ranges(crossbar: Crossbar, signed_input: bool, gains: tuple[float, ...]) -> None:
+    """Raises `InputError` where codes that are added differ by something other than a power of two."""
+    if crossbar.dac.bits > 1 and signed_input and pedestal_levels(crossbar) > 0.0:
+        raise InputError("dac.bits above 1 with signed inputs drives pedestals below zero: use analog subtraction")
+    for gain in gains:
+        ratio = math.log2(max(gains) / gain)
+        if ratio != int(ratio):
+            raise InputError(f"gains {gains} of one layer differ by other than powers of two; calibrate per layer")
+
+
+def lower(stored: Stored, slices: Slices, crossbar: Crossbar, driving: Driving, causes: Causes) -> LoweredArray:
+    """The kernel's integers for one copy.
+
+    Everything before the converter is rounded to `1 / grid` level: 1 where levels are whole and nothing is drawn,
+    else the finest power of two up to 256 whose sums fit 16 bits, but never coarser than 5 % of the spread of the
+    levels around whole numbers (or 1/64). The grid's own variance is taken off the read noise.
+    """
+    array, adc = crossbar.array, crossbar.adc
+    signed = signed_conversion(crossbar, driving.signed_input)
+    base = hardware_step(crossbar, driving.signed_input)
+    steps = np.array([base / gain for gain in driving.gains]) if causes.rounding else np.ones(len(driving.gains))
+    digit = 2**crossbar.dac.bits - 1
+    pedestal = pedestal_levels(crossbar)
+    fixed = _converter_variance(crossbar, base) if causes.reading else 0.0
+    read_std = stored.read_std if causes.reading and stored.read_std is not None and stored.read_std.any() else None
+    grid = _grid(stored.levels, driving.starts, digit, noisy=fixed > 0.0 or read_std is not None)
+    if pedestal != int(pedestal) and causes.rounding and grid == 1 and not bool((steps == 1.0).all()):
+        grid = 16
+    levels = np.floor(stored.levels * grid + 0.5).astype(np.int32)
+    rows = int(np.diff(driving.starts).max())
+    pedestals = np.floor(pedestal * np.arange(rows * digit + 1) * grid + 0.5).astype(np.int64) if pedestal else None
+    variance, unit = _read_variance(read_std, driving.starts, digit, grid)
+    peak = math.sqrt(fixed * grid**2 + _largest_variance(variance, unit, driving.starts, digit))
+    low, high = _reach(levels, driving.starts, digit, crossbar.dac.bits > 1 and driving.signed_input)
+    high += int(pedestals[-1]) if pedestals is not None else 0
+    margin = math.ceil(NORMAL_REACH * peak) + math.ceil(grid * float(steps.max())) + 1
+    first = low - margin
+    values = np.arange(first, high + margin + 1)
+    codes = np.empty((len(steps), len(values)), dtype=np.int32)
+    for bank, step in enumerate(steps):
+        if causes.rounding:
+            codes[bank] = adc.code(values / (grid * step), signed)
+        else:
+            least, most = (limit * base / driving.gains[bank] for limit in adc.limits(signed))
+            codes[bank] = np.clip(np.floor(values / grid + 0.5), math.ceil(least), math.floor(most))
+    removed = None
+    if pedestals is not None and array.encoding == "offset":
+        removed = np.floor(pedestals[None, :] / (grid * steps[:, None]) + 0.5).astype(np.int64)
+    ratio = np.round(steps / steps.min()).astype(np.int64)
+    extra = np.full(len(steps), max(0.0, fixed * grid**2 - 1.0 / 12.0)) if fixed > 0.0 else None
+    return LoweredArray(
+        levels=levels,
+        starts=driving.starts,
+        grid=grid,
+        bank_weights=slices.bank_weights(array.subtract).astype(np.int64) * ratio,
+        plane_weights=np.array(crossbar.dac.plane_weights(driving.input_bits, driving.signed_input), dtype=np.int64),
+        dac_bits=crossbar.dac.bits,
+        signed_input=driving.signed_input,
+        first=first,
+        codes=codes,
+        pedestal=pedestals,
+        pedestal_code=removed,
+        noise_variance=extra,
+        read_variance=variance,
+        read_unit=unit,
+    )
+
+
+def output_step(crossbar: Crossbar, driving: Driving, causes: Causes) -> float:
+    """Cell levels that one unit of the output counts: the finest step of the layer."""
+    return hardware_step(crossbar, driving.signed_input) / max(driving.gains) if causes.rounding else 1.0
+
+
+def lossless(crossbar: Crossbar, driving: Driving, slices: Slices) -> bool:
+    """Whether real conversions of ideal cells lose nothing here: steps of one level that cover every possible sum."""
+    base = hardware_step(crossbar, driving.signed_input)
+    if any(base / gain != 1.0 for gain in driving.gains):
+        return False
+    digit = 2**crossbar.dac.bits - 1
+    nominal = slices.bank_levels(crossbar.array.subtract)
+    low, high = _reach(nominal, driving.starts, digit, crossbar.dac.bits > 1 and driving.signed_input)
+    rows = int(np.diff(driving.starts).max())
+    high += math.floor(pedestal_levels(crossbar) * rows * digit + 0.5)
+    least, most = crossbar.adc.limits(signed_conversion(crossbar, driving.signed_input))
+    return least <= low and high <= most
+
+
+def _converter_variance(crossbar: Crossbar, step: float) -> float:
+    """Variance of the converter's noise in levels^2: fixed in amperes, so fewer levels at a higher read voltage."""
+    sd = crossbar.adc.noise_levels(step) * REFERENCE_VOLTAGE_V / crossbar.array.read_voltage_V
+    return sd * sd
+
+
+def _group_sums(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    return np.add.reduceat(values, starts[:-1], axis=0)
+
+
+def _reach(levels: np.ndarray, starts: np.ndarray, digit: int, signed_digit: bool) -> tuple[int, int]:
+    """Smallest and largest sum that any inputs can make in one row group."""
+    wide = levels.astype(np.int64)
+    high = int(_group_sums(np.maximum(wide, 0), starts).max(initial=0)) * digit
+    low = int(_group_sums(np.minimum(wide, 0), starts).min(initial=0)) * digit
+    return (min(low, -high), max(high, -low)) if signed_digit else (low, high)
+
+
+def _grid(levels: np.ndarray, starts: np.ndarray, digit: int, noisy: bool) -> int:
+    """Grid points per level."""
+    spread = float(np.sqrt(np.mean((levels - np.round(levels)) ** 2)))
+    if spread == 0.0 and not noisy:
+        return 1
+    needed = COARSE_GRID
+    if spread > 0.0:
+        needed = min(COARSE_GRID, 2 ** math.ceil(math.log2(max(1.0, 1.0 / (math.sqrt(12.0) * GRID_ERROR * spread)))))
+    largest = float(_group_sums(np.abs(levels), starts).max(initial=0.0)) * digit
+    fits = 2 ** math.floor(math.log2(30000.0 / max(largest, 1.0))) if largest < 30000.0 else 1
+    return int(max(needed, min(FINEST_GRID, fits)))
+
+
+def _read_variance(
+    std: np.ndarray | None, starts: np.ndarray, digit: int, grid: int
+) -> tuple[np.ndarray | float, float]:
+    """Variance of one read per bank and cell in (1 / grid level)^2: a number where all agree, else whole units."""
+    if std is None:
+        return 0.0, 1.0
+    variance = (std * grid) ** 2
+    if float(variance.min()) == float(variance.max()):
+        return float(variance.flat[0]), 1.0
+    # Sums of units over a group stay below 2^15, so that the kernel can add them in 16 bits.
+    largest = float(_group_sums(variance, starts).max()) * digit**2
+    unit = largest / 30000.0
+    return np.floor(variance / unit + 0.5).astype(np.uint16), unit
+
+
+def _largest_variance(variance: np.ndarray | float, unit: float, starts: np.ndarray, digit: int) -> float:
+    if isinstance(variance, np.ndarray):
+        return float(_group_sums(variance.astype(np.int64), starts).max()) * unit * digit**2
+    return variance * int(np.diff(starts).max()) * digit**2

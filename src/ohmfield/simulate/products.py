@@ -1,0 +1,100 @@
+"""How a layer multiplies: one exact integer product, or bit by bit through the converters of programmed arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Int
+
+from ohmfield._kernels.crossbar import LoweredArray
+from ohmfield._kernels.crossbar_fast import fast
+from ohmfield.numerics import Noise
+
+Counts = dict[str, float]
+
+
+class Product(Protocol):
+    """A layer's product as its unit computes it."""
+
+    step: float
+    """cell levels that one unit of the output counts"""
+
+    def run(
+        self, codes: Int[np.ndarray, "vectors inputs"], first: int
+    ) -> tuple[Int[np.ndarray, "vectors outputs"], Counts]:
+        """int64 outputs and counts; `first` is the number of the first vector."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class InputOrder:
+    """How inputs are driven, for counting: row groups, planes, and conversions of one vector (0: none)."""
+
+    starts: np.ndarray
+    dac_bits: int
+    num_planes: int
+    conversions: int = 0
+
+    def count(self, codes: Int[np.ndarray, "vectors inputs"]) -> Counts:
+        """What the kernels would count for these inputs, had they run."""
+        driven = zero_planes = 0
+        mask = 2**self.dac_bits - 1
+        for plane in range(self.num_planes):
+            digit = ((codes >> (self.dac_bits * plane)) & mask).astype(np.int32)
+            sums = np.add.reduceat(digit, self.starts[:-1], axis=1)
+            driven += int(sums.sum())
+            zero_planes += int((sums == 0).sum())
+        counts = {"vectors": float(len(codes)), "driven": float(driven), "zero_planes": float(zero_planes)}
+        if self.conversions:
+            counts["conversions"] = float(self.conversions * len(codes))
+        return counts
+
+
+class ExactProduct:
+    """`codes @ weights.T` exactly: digital units, and arrays whose conversions lose nothing."""
+
+    def __init__(self, weights: Int[np.ndarray, "outputs inputs"], largest_input: int, order: InputOrder) -> None:
+        bound = int(np.abs(weights).sum(axis=1).max(initial=0)) * largest_input
+        # Integers below 2^24 (2^53) add exactly in single (double) precision, whatever the order.
+        self.kind = torch.float32 if bound < 2**24 else torch.float64
+        self.weights = torch.from_numpy(np.ascontiguousarray(weights.T)).to(self.kind)
+        self.order = order
+        self.step = 1.0
+
+    def run(
+        self, codes: Int[np.ndarray, "vectors inputs"], first: int
+    ) -> tuple[Int[np.ndarray, "vectors outputs"], Counts]:
+        """The exact product; counts as the unit would make them."""
+        out = torch.from_numpy(codes).to(self.kind) @ self.weights
+        return out.long().numpy(), self.order.count(codes)
+
+
+class CrossbarProduct:
+    """Programmed arrays read by the kernel. Vector i meets copy i % copies; each copy has errors of its own."""
+
+    def __init__(self, copies: Sequence[LoweredArray], step: float, noise: Noise) -> None:
+        self.copies = tuple(copies)
+        self.step = step
+        self.noise = noise
+
+    def run(
+        self, codes: Int[np.ndarray, "vectors inputs"], first: int
+    ) -> tuple[Int[np.ndarray, "vectors outputs"], Counts]:
+        """Outputs in units of `step` levels. A vector's read noise depends on its number alone, not on the tile."""
+        many = len(self.copies)
+        if many == 1:
+            return fast(self.copies[0], codes, self.noise, first)
+        out = np.empty((len(codes), self.copies[0].num_outputs), dtype=np.int64)
+        counts: Counts = {}
+        for start in range(min(many, len(codes))):
+            copy = (first + start) % many
+            noise = self.noise.at("copy", copy)
+            part, made = fast(self.copies[copy], codes[start::many], noise, (first + start) // many)
+            out[start::many] = part
+            for name, value in made.items():
+                counts[name] = counts.get(name, 0.0) + value
+        return out, counts

@@ -1,0 +1,66 @@
+"""Running a converted model: giving it an instance, predicting in chunks, scoring."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ohmfield.chip.chip import Chip
+from ohmfield.simulate.convert import chip_layers
+from ohmfield.simulate.layers import Pass, current_pass
+from ohmfield.simulate.lower import IDEAL, Causes
+from ohmfield.simulate.programmed import Programmed, product_of, program_layer
+
+CHUNK = 8192  # items per forward: no tensor of a field grows past some ten megabytes
+
+
+def program(
+    module: nn.Module,
+    chip: Chip,
+    *,
+    seed: int = 0,
+    elapsed_s: float = 0.0,
+    gains: dict[str, tuple[float, ...]] | None = None,
+) -> Programmed:
+    """A drawn instance of `chip` that holds the weights of the converted `module` as they are now."""
+    layers = {
+        path: program_layer(layer.weight_codes().numpy(), layer.plan, chip, seed, (gains or {}).get(path, ()))
+        for path, layer in chip_layers(module).items()
+    }
+    return Programmed(chip.name, seed, layers, elapsed_s)
+
+
+def install(module: nn.Module, chip: Chip, programmed: Programmed | None, causes: Causes | None = None) -> nn.Module:
+    """`module`, its linear layers now running on `programmed`; None takes them back to ideal and lossless."""
+    causes = causes or Causes()
+    for path, layer in chip_layers(module).items():
+        if programmed is None or causes == IDEAL:
+            layer.product = None
+        else:
+            stored = programmed.layers[path]
+            layer.product = product_of(stored, layer.plan, chip, causes, programmed.seed, programmed.elapsed_s)
+    return module
+
+
+@contextmanager
+def starting_at(first: int) -> Iterator[Pass]:
+    """While open, one forward over items numbered from `first`."""
+    token = current_pass.set(made := Pass(first))
+    try:
+        yield made
+    finally:
+        current_pass.reset(token)
+
+
+@torch.no_grad()
+def predict(module: nn.Module, coords: Float[Tensor, "num dim"], chunk: int = CHUNK) -> Float[Tensor, "num channels"]:
+    """Values at `coords`, in chunks; item numbers run through, so read noise does not depend on the chunk."""
+    parts = []
+    for first in range(0, len(coords), chunk):
+        with starting_at(first):
+            parts.append(module(coords[first : first + chunk]))
+    return torch.cat(parts)
