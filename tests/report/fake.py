@@ -52,6 +52,8 @@ def fake_costs(seed: int, analog: bool = True) -> Costs:
         area_mm2=three(float(area.sum()) * 1e-6),
         leakage_mW=three(0.4),
         tops_per_W=(3.1, 5.2, 8.4),
+        power_mW=three(36.0),
+        power_fps=30.0,
         efficiency="8-bit weights and inputs, 1 MAC = 2 operations, utilisation 0.31",
         boundary="chip with its buffers, without DRAM and host",
         warnings=("adc: energy extrapolated from 65 nm to 40 nm",),

@@ -14,7 +14,9 @@ def card(data: ReportData) -> str:
     """The card as HTML."""
     fit = {
         "signal": _signal(data.signal),
-        "field": ", ".join(f"{key} {_plain(value)}" for key, value in data.field.items() if key in FIELD_KEYS),
+        "field": ", ".join(
+            f"{key}\N{NO-BREAK SPACE}= {_plain(value)}" for key, value in data.field.items() if key in FIELD_KEYS
+        ),
         "command": _code(data.command),
         "versions": ", ".join(f"{name} {version}" for name, version in data.versions.items()),
     }
@@ -35,10 +37,12 @@ def _chip(summary: DeploymentSummary) -> str:
     chip, process = summary.chip, summary.chip.get("process", {})
     facts = {
         "chip": escape(str(chip.get("title") or summary.name)),
-        "process": ", ".join(f"{name} {_plain(value)}" for name, value in process.items()),
+        "process": ", ".join(f"{name}\N{NO-BREAK SPACE}= {_plain(value)}" for name, value in process.items()),
         "source": escape(str(chip.get("source", ""))),
         "recipe": ", ".join(
-            f"{name} {_plain(value)}" for name, value in summary.recipe.items() if value not in ({}, ())
+            f"{name}\N{NO-BREAK SPACE}= {_plain(value)}"
+            for name, value in summary.recipe.items()
+            if value not in ({}, ())
         ),
         "chip instance": f"seed {summary.seed}",
         "boundary": escape(summary.costs.boundary),

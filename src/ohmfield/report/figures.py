@@ -49,7 +49,7 @@ def readable_on(background: str) -> str:
 
 @contextmanager
 def _style() -> Iterator[None]:
-    settings: dict[str, Any] = {
+    settings: dict[Any, Any] = {
         "svg.fonttype": "none", "svg.hashsalt": "ohmfield", "font.family": "DejaVu Sans", "font.size": 8.5,
         "text.color": INK, "axes.labelcolor": MUTED, "axes.edgecolor": HAIRLINE, "xtick.color": MUTED,
         "ytick.color": MUTED, "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.8,
@@ -168,7 +168,7 @@ def loss_waterfall(summary: DeploymentSummary, limits_dB: tuple[float, float]) -
             axes.plot([place - 0.69, place + 0.31], [before] * 2, color=MUTED, lw=0.7)
             fill = ALARM if after <= before else "#1f9384"
             axes.bar(place, after - before, 0.62, before, color=fill)
-            change = f"{after - before:+.2f}".replace("-", "−")
+            change = f"{after - before:+.2f}".replace("-", "−") if abs(after - before) >= 0.005 else "0"
             axes.text(place, min(before, after) - 0.012 * (high - low), change, ha="center", va="top", fontsize=8)
         last = len(causes)
         axes.plot([last - 0.69, last + 0.31], [causes[-1][1]] * 2, color=MUTED, lw=0.7)

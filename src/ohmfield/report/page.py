@@ -65,8 +65,11 @@ def _cards(data: ReportData) -> str:
         energy = value(costs.energy_mJ[1], number(costs.energy_mJ[1]), *where, "energy_mJ", "mid")
         speed = value(costs.frames_per_s[1], number(costs.frames_per_s[1]), *where, "frames_per_s", "mid")
         area = value(costs.area_mm2[1], number(costs.area_mm2[1]), *where, "area_mm2", "mid")
+        power = value(costs.power_mW[1], number(costs.power_mW[1]), *where, "power_mW", "mid")
+        rate = value(costs.power_fps, f"{costs.power_fps:.3g}", *where, "power_fps")
         cards.append(
             f'<article><h3>{escape(summary.name)}</h3><p class="big">{psnr_dB} <small>dB</small></p>'
-            f"<p>{energy} mJ per frame, {speed} frames/s, {area} mm²</p></article>"
+            f"<p>{energy} mJ per frame, up to {speed} frames/s, {area} mm²<br>{power} mW at {rate} frames/s</p>"
+            "</article>"
         )
     return f'<div class="cards">{"".join(cards)}</div>' if cards else ""

@@ -20,6 +20,8 @@ def value(number_: float, text: str, *path: str) -> str:
 
 
 def _range(values: Range, *path: str) -> str:
+    if values[0] == values[2]:
+        return value(values[1], number(values[1]), *path, "mid")
     low, mid, high = (value(v, number(v), *path, name) for v, name in zip(values, ("low", "mid", "high"), strict=True))
     return f"{mid}<small>{low} – {high}</small>"
 
@@ -123,7 +125,7 @@ def numbers_section(data: ReportData) -> str:
     note = f"Middle estimate, and below it low – high from the spread of the sourced constants. {escape(boundaries)}"
     if data.baselines:
         note += (
-            " Shaded rows are rooflines: the same field in float on a whole processor, estimated from its peak figures. "
+            " Shaded rows are rooflines: the same field in float on a processor, estimated from its peak figures. "
             "Their boundary is the system, a chip's is its own; the rows give a scale, not a contest."
         )
     return (
@@ -132,8 +134,10 @@ def numbers_section(data: ReportData) -> str:
     )
 
 
-def _cell(column: Column, content: str) -> str:
-    return f'<td data-label="{escape(f"{column.title}, {column.unit}".removesuffix(", "))}"><span>{content}</span></td>'
+def _cell(column: Column, content: str, kind: str = "") -> str:
+    mark = f' class="{kind}"' if kind else ""
+    label = escape(f"{column.title}, {column.unit}".removesuffix(", "))
+    return f'<td{mark} data-label="{label}"><span>{content}</span></td>'
 
 
 def _chip_row(summary: DeploymentSummary, columns: Sequence[Column]) -> str:
@@ -160,7 +164,7 @@ def _baseline_row(baseline: Baseline, data: ReportData, columns: Sequence[Column
         elif column.key in ("energy_mJ", "frame_ms", "frames_per_s"):
             cells.append(_cell(column, _range(getattr(baseline, column.key), *where, column.key)))
         else:
-            cells.append(_cell(column, "–"))
+            cells.append(_cell(column, "–", "none"))
     tag = ' <span class="tag">assumed</span>' if baseline.assumed else ""
     small = f"<small>{escape(baseline.boundary)}{tag}</small>"
     return f'<tr class="baseline"><th scope="row">{escape(baseline.name)}{small}</th>{"".join(cells)}</tr>'

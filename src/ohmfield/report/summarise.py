@@ -11,6 +11,8 @@ from ohmfield.report.summary import Codes, Costs, DeploymentSummary
 from ohmfield.signals.points import Points
 from ohmfield.spec import InputError, to_plain
 
+POWER_FPS = 30.0  # frame rate of a video, at which a report states the power
+
 
 def summarise(deployment: Deployment, signal: Points, key: str = "") -> DeploymentSummary:
     """What a report needs of `deployment`; `signal` is the image it was scored against."""
@@ -48,6 +50,8 @@ def costs_of(bill: Bill) -> Costs:
     """The bill of its first design, as arrays and ranges."""
     efficiency = bill.tops_per_W
     low, mid, high = bill.leakage_uW[:, 0] * 1e-3
+    power_fps = min(POWER_FPS, bill.frames_per_s[1])
+    power_W = bill.power_at(power_fps)
     return Costs(
         operators=bill.operators,
         components=bill.components,
@@ -60,6 +64,8 @@ def costs_of(bill: Bill) -> Costs:
         area_mm2=bill.area_mm2,
         leakage_mW=(float(low), float(mid), float(high)),
         tops_per_W=efficiency.tops_per_W,
+        power_mW=(power_W[0] * 1e3, power_W[1] * 1e3, power_W[2] * 1e3),
+        power_fps=power_fps,
         efficiency=(
             f"1 MAC = 2 operations, {efficiency.precision}, {efficiency.utilisation:.0%} of the weight cells used, "
             f"activity {efficiency.activity:.0%}"

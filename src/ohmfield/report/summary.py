@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
+from dataclasses import field as has
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ class Costs:
     area_mm2: Range
     leakage_mW: Range
     tops_per_W: Range
+    power_mW: Range  # at `power_fps` frames per second
+    power_fps: float  # the rate asked for, or what the chip reaches if that is less
     efficiency: str  # what tops_per_W states: precision, utilisation, boundary
     boundary: str
     warnings: tuple[str, ...] = ()
@@ -69,7 +72,7 @@ class DeploymentSummary:
     codes: dict[str, Codes]
     costs: Costs
     notes: tuple[str, ...] = ()
-    versions: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = has(default_factory=dict)
     command: str = ""
     key: str = ""
 
@@ -104,7 +107,7 @@ class ReportData:
     summaries: tuple[DeploymentSummary, ...]
     baselines: tuple[Baseline, ...] = ()
     command: str = ""
-    versions: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = has(default_factory=dict)
     peak: float = 1.0
 
 
@@ -142,13 +145,13 @@ def load_summary(folder: Path) -> DeploymentSummary:
 
 
 def _from_plain(plain: dict[str, Any], picture: np.ndarray) -> DeploymentSummary:
-    bill = plain.pop("costs")
-    arrays = {name: np.array(bill.pop(name), dtype=np.float64) for name in ("energy_pJ", "latency_ns", "area_um2")}
-    costs = Costs(**{key: tuple(v) if isinstance(v, list) else v for key, v in bill.items()}, **arrays)
-    codes = {
-        operator: Codes(**{k: np.array(v, dtype=np.int64) if k in ("codes", "counts") else v for k, v in item.items()})
-        for operator, item in plain.pop("codes").items()
-    }
+    bill: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in plain.pop("costs").items()}
+    for name in ("energy_pJ", "latency_ns", "area_um2"):
+        bill[name] = np.array(bill[name], dtype=np.float64)
+    costs, codes = Costs(**bill), {}
+    for operator, item in plain.pop("codes").items():
+        counted = {name: np.array(item.pop(name), dtype=np.int64) for name in ("codes", "counts")}
+        codes[operator] = Codes(**counted, **item)
     waterfall = tuple((str(cause), float(psnr_dB)) for cause, psnr_dB in plain.pop("waterfall"))
     notes = tuple(plain.pop("notes"))
     return DeploymentSummary(picture=picture, costs=costs, codes=codes, waterfall=waterfall, notes=notes, **plain)

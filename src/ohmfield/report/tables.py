@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ohmfield.report.summary import Baseline, Costs, DeploymentSummary, Range, ReportData
 
 METRICS_FORMAT = 1
@@ -78,6 +80,7 @@ def chip_metrics(summary: DeploymentSummary) -> dict[str, Any]:
         **summary.quality,
         "lost_dB": summary.lost_dB,
         **{name: _range(getattr(costs, name)) for name in RANGES},
+        "power_fps": costs.power_fps,
         "efficiency": costs.efficiency,
         "boundary": costs.boundary,
         "waterfall_dB": dict(summary.waterfall),
@@ -97,10 +100,10 @@ def chip_metrics(summary: DeploymentSummary) -> dict[str, Any]:
     }
 
 
-RANGES = ("energy_mJ", "frame_ms", "frames_per_s", "area_mm2", "leakage_mW", "tops_per_W")
+RANGES = ("energy_mJ", "frame_ms", "frames_per_s", "area_mm2", "leakage_mW", "tops_per_W", "power_mW")
 
 
-def _range(values: Sequence[float]) -> dict[str, float]:
+def _range(values: Sequence[float] | np.ndarray) -> dict[str, float]:
     low, mid, high = (float(value) for value in values)
     return {"low": low, "mid": mid, "high": high}
 
