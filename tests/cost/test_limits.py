@@ -11,13 +11,14 @@ import pytest
 from cost.leaves import chip, layers, one_layer
 from ohmfield.chip.array import Array
 from ohmfield.chip.cells.rram import RramCell
-from ohmfield.chip.units import Crossbar
+from ohmfield.chip.units import Crossbar, DigitalCim
 from ohmfield.cost.actions import Rates, linear_actions
 from ohmfield.cost.bill import Bill
 from ohmfield.cost.evaluate import IDLE, evaluate
 from ohmfield.mapping.place import place
 from ohmfield.mapping.tile import tile
 from ohmfield.mapping.workload import Workload
+from ohmfield.tally import Tally
 
 MID = 1
 
@@ -132,3 +133,44 @@ def test_planes_and_slices_multiply_the_work():
     full, half = (bill_of(chip(), one_layer(), input_bits=bits) for bits in (8, 4))
     assert component(full, "adc") == pytest.approx(2 * component(half, "adc"))
     np.testing.assert_allclose(full.latency_ns[MID, 0, 0], 2 * half.latency_ns[MID, 0, 0])
+
+
+def counts_of(unit, inputs: int, outputs: int, driven: float | None = None):
+    shapes = layers((inputs, outputs))
+    (operator,) = shapes.operators
+    tally = Tally()
+    if driven is not None:
+        tally.add(operator.id, driven=driven)
+    workload = Workload(shapes, items=10, tally=tally, tally_items=1)
+    placement = place(shapes, chip(units={"unit": unit}))
+    cut = tile(operator, unit, 8)
+    return linear_actions(operator, placement.sites[operator.id], unit, cut, Rates(workload), placement)
+
+
+def test_counts_of_a_digital_array():
+    counts = counts_of(DigitalCim(rows=32, banks=4, columns=64), inputs=100, outputs=20, driven=100 * 8 * 0.5)
+    assert counts.planes == 8
+    assert counts.drives == 10 * 100 * 8 * 0.5 * 3  # 20 outputs are three arrays wide
+    assert counts.cell_reads == 10 * 100 * 8 * 0.5 * 20
+    assert counts.additions == 10 * 8 * 4 * 20  # four banks of rows
+    assert counts.turns == 10 * 8 * 4
+    assert counts.conversions == 0
+    assert counts.cells == 100 * 20 * 8
+
+
+def test_a_wider_digit_is_driven_if_any_of_its_bits_is_set():
+    counts = counts_of(DigitalCim(rows=128, input_bits_per_cycle=2), inputs=100, outputs=8, driven=100 * 8 * 0.5)
+    assert counts.planes == 4
+    assert counts.driven == pytest.approx(10 * 100 * 4 * 0.75)
+
+
+@pytest.mark.parametrize(("g_min_uS", "per_code"), [(0.0, 1), (5.0, 2)])
+def test_the_digital_sum_of_inputs_is_billed(g_min_uS, per_code):
+    array = Array(rows=256, columns=512, rows_active=128, encoding="offset")
+    unit = chip(array=array).units["crossbar"]
+    assert isinstance(unit, Crossbar)
+    unit = replace(unit, cell=replace(unit.cell, g_min_uS=g_min_uS))
+    counts = counts_of(unit, inputs=256, outputs=64)
+    codes = 10 * 8 * 2 * 4 * 64
+    assert counts.conversions == codes
+    assert counts.additions == per_code * codes + 10 * (8 * 256 + 64)

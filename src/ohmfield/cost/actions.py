@@ -36,7 +36,7 @@ class Rates:
 
 @dataclass(frozen=True)
 class LinearActions:
-    """One linear operator in one inference."""
+    """One linear operator in one inference. On a digital unit `driven` counts digits that are not zero."""
 
     vectors: float  # input vectors
     planes: int  # digits of one input, read one after the other
@@ -65,25 +65,31 @@ def linear_actions(
     vectors = operator.vectors * items
     if isinstance(unit, Crossbar):
         planes, digit_bits = unit.dac.num_planes(placement.input_bits), unit.dac.bits
-        per_output = unit.array.conversions_per_weight(placement.weight_bits)
-        conversions = vectors * planes * cut.row_groups * operator.outputs * per_output
+        most = operator.vectors * operator.inputs * planes * (2**digit_bits - 1)
+        conversions = vectors * planes * cut.row_groups * operator.outputs
+        conversions *= unit.array.conversions_per_weight(placement.weight_bits)
         additions, wide = conversions, cut.geometry.columns_per_weight
-        if unit.array.encoding == "offset":  # the sum of the inputs is counted, and taken off every output
-            additions = additions + vectors * (planes * operator.inputs + operator.outputs)
+        if unit.array.encoding == "offset":
+            # The sum of the inputs is counted once and taken off every output, a pedestal off every code.
+            additions += vectors * (planes * operator.inputs + operator.outputs)
+            additions += conversions if unit.cell.g_min_uS > 0.0 else 0.0
     elif isinstance(unit, DigitalCim):
         planes, digit_bits = int(unit.digits(placement.input_bits)), unit.input_bits_per_cycle
+        most = operator.vectors * operator.inputs * placement.input_bits
         conversions, wide = 0.0, 1
         additions = vectors * planes * cut.row_groups * operator.outputs
     else:
         raise InputError(f"a {unit.kind} unit has no counts of its actions", operator.path)
-    most = operator.vectors * operator.inputs * planes * (2**digit_bits - 1)
-    driven = rates.of(operator.id, "driven", most / 2, "half of the largest digit sum is driven") * items
+    share = rates.of(operator.id, "driven", most / 2, "half of the largest digit sum is driven") / most
+    driven = share * most * items
+    if isinstance(unit, DigitalCim):  # its rate counts bits; a digit is driven if any of its bits is set
+        driven = (1.0 - (1.0 - share) ** digit_bits) * vectors * operator.inputs * planes
     series = planes * cut.groups * site.wave_span
     return LinearActions(
         vectors=vectors,
         planes=planes,
         driven=driven,
-        driven_share=driven / (most * items),
+        driven_share=share,
         reads=vectors * planes * cut.row_groups * cut.column_blocks,
         drives=driven * cut.column_blocks,
         cell_reads=driven * operator.outputs * wide,

@@ -9,7 +9,7 @@ import numpy as np
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.units import Crossbar, DigitalCim
 from ohmfield.cost.actions import LinearActions, Rates, accumulator_bits, linear_actions, processor_work
-from ohmfield.cost.area import chip_parts, part_totals
+from ohmfield.cost.area import chip_parts, input_quantiser, part_totals
 from ohmfield.cost.bill import Bill, leakage_pJ
 from ohmfield.cost.ledger import COMPONENTS, Ledger
 from ohmfield.cost.programming import add_programming
@@ -75,11 +75,14 @@ class _Billing:
     placement: Placement
     ledger: Ledger = field(init=False)
     rates: Rates = field(init=False)
+    last: str = field(init=False)
     used: list[tuple[float, float, float]] = field(default_factory=list)  # MACs, cells used share, driven share
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.workload.items)
         self.rates = Rates(self.workload)
+        linear = [operator.id for operator in self.workload.shapes.operators if operator.kind == "linear"]
+        self.last = linear[-1] if linear else ""
 
     def add(self, operator: Operator) -> None:
         """Enter one operator on the unit where it was placed."""
@@ -97,23 +100,27 @@ class _Billing:
         elif site.unit == ACTIVATION:
             self._activation(operator)
         elif site.unit == REQUANTISER:
-            self._requantise(operator.id, operator.outputs, self.chip.requantiser.word_bits)
+            self._quantise(operator.id, operator.outputs)
         else:
             raise InputError(f"cannot run on {site.unit!r}", operator.id)
 
     # ---- operators -------------------------------------------------------------------------------------------------
 
     def _linear(self, operator: Operator, site: Site) -> None:
-        """Inputs from the buffer, quantised, read on the arrays, summed, requantised, back to the buffer."""
+        """Inputs to codes and through the buffer, read on the arrays, sums to words.
+
+        Values wait in the buffer as the codes of the layer that reads them; words of the last layer go there as well.
+        """
         unit = self.chip.units[site.unit]
         cut = tile(operator, unit, self.placement.weight_bits)
         actions = linear_actions(operator, site, unit, cut, self.rates, self.placement)
         self.used.append((operator.macs, cut.utilisation, actions.driven_share))
         self.ledger.wave = site.wave
         width = accumulator_bits(operator, self.placement.weight_bits, self.placement.input_bits)
-        word = self.chip.requantiser.word_bits
-        self._buffer(operator.id, operator.vectors, operator.inputs * word, write=False)
-        self._requantise(operator.id, operator.vectors * operator.inputs, word)
+        code_bits = operator.inputs * self.placement.input_bits
+        self._quantise(operator.id, operator.vectors * operator.inputs)
+        self._buffer(operator.id, operator.vectors, code_bits, write=True)
+        self._buffer(operator.id, operator.vectors, code_bits, write=False)
         if isinstance(unit, Crossbar):
             turn_ns = self._crossbar(operator.id, unit, actions, width)
         else:
@@ -122,13 +129,13 @@ class _Billing:
         stage = f"{site.unit}:{operator.path}"
         self.ledger.occupy(operator.id, stage, turn_ns * actions.turns, turn_ns * actions.first_turns)
         self._requantise(operator.id, operator.vectors * operator.outputs, width)
-        self._buffer(operator.id, operator.vectors, operator.outputs * word, write=True)
+        if operator.id == self.last:
+            word_bits = operator.outputs * self.chip.requantiser.word_bits
+            self._buffer(operator.id, operator.vectors, word_bits, write=True)
 
     def _crossbar(self, name: str, unit: Crossbar, actions: LinearActions, width: int) -> Span:
         """Energy of the reads; the time of one: settling, then the conversions of one converter, or both at once."""
         process, array, spend = self.chip.process, unit.array, self.ledger.spend
-        if unit.cell.kind == "ideal":
-            self.rates.assumed.setdefault("ideal cells cost nothing", []).append(name)
         mean_uS = self.workload.rate(name, "mean_uS", float(unit.cell.mean_uS(unit.default_fill)))
         read, convert = unit.cell.read(process, mean_uS, array), unit.convert(process)
         spend(name, "cells", read, actions.cell_reads)
@@ -173,8 +180,6 @@ class _Billing:
             self._buffer(operator.id, 1.0, operator.inputs * gather.coordinate_bits, write=False)
         else:
             action, uses = gather.interpolate(chip.process, operator.inputs, operator.outputs), operator.vectors
-            features = operator.vectors * operator.outputs
-            self._buffer(operator.id, 1.0, features * chip.requantiser.word_bits, write=True)
         self.ledger.spend(operator.id, GATHER, action, uses * self.workload.items)
         self._pipeline(operator.id, f"{GATHER}:{operator.kind}", action, operator.vectors, gather.lanes)
 
@@ -202,6 +207,13 @@ class _Billing:
         action = unit.value(self.chip.process, width)
         self.ledger.spend(name, REQUANTISER, action, values * self.workload.items)
         self._pipeline(name, REQUANTISER, action, values, unit.lanes)
+
+    def _quantise(self, name: str, values: float) -> None:
+        """`values` per item from words to input codes: grids of inputs are powers of two, so a shift and a rounding."""
+        unit = input_quantiser(self.chip)
+        action = unit.value(self.chip.process, unit.word_bits)
+        self.ledger.spend(name, REQUANTISER, action, values * self.workload.items)
+        self._pipeline(name, "quantiser", action, values, unit.lanes)
 
     def _buffer(self, name: str, vectors: float, bits: float, *, write: bool) -> None:
         """`vectors` of `bits` per item through the buffer."""
@@ -241,6 +253,9 @@ class _Billing:
     def warnings(self) -> tuple[str, ...]:
         """What was assumed, and what ran elsewhere than hoped."""
         lines = [f"assumed: {line}" for line in self.chip.assumed] + self.rates.warnings()
+        units = self.chip.units.items()
+        ideal = [name for name, unit in units if isinstance(unit, Crossbar) and unit.cell.kind == "ideal"]
+        lines += [f"cells of {name} are ideal and cost nothing" for name in ideal]
         hosted = [op.id for op in self.workload.shapes.operators if self.placement.sites[op.id].unit == HOST]
         if hosted:
             lines.append(f"on the host ({self.chip.host.name}): {', '.join(hosted)}")

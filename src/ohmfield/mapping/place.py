@@ -85,7 +85,7 @@ def _digital_home(operator: Operator, chip: Chip) -> str:
     if operator.kind == "activation" and operator.function in FUNCTIONS:
         return ACTIVATION
     if operator.kind == "encode" and operator.function == "affine":
-        return REQUANTISER  # an offset and a scale are what it computes
+        return REQUANTISER  # the quantiser of inputs shifts; to [-1, 1] is a shift and an offset
     return HOST
 
 

@@ -47,9 +47,9 @@ class Call:
 Tracer = Callable[[Any, Call], list[Operator]]
 
 
-def _linear(module: nn.Linear, call: Call) -> list[Operator]:
-    vectors = call.values / module.out_features
-    return [Operator(call.id(), "linear", inputs=module.in_features, outputs=module.out_features, vectors=vectors)]
+def _linear(module: Any, call: Call) -> list[Operator]:
+    outputs, inputs = module.weight.shape
+    return [Operator(call.id(), "linear", inputs=inputs, outputs=outputs, vectors=call.values / outputs)]
 
 
 def _embedding(module: nn.Embedding, call: Call) -> list[Operator]:
