@@ -9,12 +9,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from validation.silicon import MACROS, WANG, Macro, area_um2, energy_fJ_per_MAC
 
 import ohmfield.chip
 from ohmfield.chip.anchors import ZIGZAG_ANALOG, ZIGZAG_DIGITAL, Anchored, without
 from ohmfield.quantities import Sourced, span
 from ohmfield.spec import InputError
+from validation.silicon import MACROS, WANG, Macro, area_um2, energy_fJ_per_MAC
 
 by_title = pytest.mark.parametrize("macro", MACROS, ids=lambda macro: macro.chip)
 
@@ -62,7 +62,9 @@ def test_leaving_out_changes_what_the_chip_held_up() -> None:
 
 
 def test_every_constant_survives_leaving_out_any_chip() -> None:
-    chips = {chip for _, _, value in constants() if isinstance(value, Anchored) for a in value.anchors for chip in a.chips}
+    chips = {
+        chip for _, _, value in constants() if isinstance(value, Anchored) for a in value.anchors for chip in a.chips
+    }
     for chip in chips | {*ZIGZAG_ANALOG, *ZIGZAG_DIGITAL}:
         with without(chip):
             for _, name, value in constants():
