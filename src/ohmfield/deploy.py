@@ -34,7 +34,6 @@ from ohmfield.simulate.programmed import Programmed, product_of, program_layer
 from ohmfield.simulate.run import install, predict, program
 from ohmfield.simulate.waterfall import waterfall
 from ohmfield.spec import knob, spec
-from ohmfield.tally import Tally
 
 Progress = Callable[[str], None]
 EXAMPLE_ITEMS = 64  # coordinates that a trace runs
@@ -100,8 +99,9 @@ def deploy(
 ) -> Deployment:
     """`model` on `chip`, showing `data`: calibrated, tuned if the recipe says so, written into one drawn instance, run.
 
-    `chip` may be the name of a preset or of a file. `seed` is the chip instance. Grids and converter ranges are calibrated on `calibration_points` coordinates drawn
-    with the seed of the recipe's own stream; what is scored is every coordinate, against values calibration never saw.
+    `chip` may be the name of a preset or of a file; `seed` is the chip instance. Grids and converter ranges are
+    calibrated on `calibration_points` coordinates drawn at random; what is scored is every coordinate, against values
+    that calibration never saw.
     Raises `InputError` where the chip cannot hold the model.
     """
     recipe, say = recipe or Recipe(), progress or (lambda _: None)
@@ -126,10 +126,7 @@ def deploy(
     programmed = program(module, chip, seed=seed, elapsed_s=recipe.elapsed_s, gains=gains)
     say("run")
     losses = waterfall(module, chip, programmed, data.coords, lambda values: data.score(values)["psnr_dB"])
-    tally = Tally()
-    with tally.listen():
-        picture = predict(module, data.coords)
-    workload = Workload(shapes, float(len(data)), tally=tally, tally_items=float(len(data)))
+    workload = Workload(shapes, float(len(data)), tally=losses.tally, tally_items=float(len(data)))
     notes += _paths(module, chip, recipe)
     return Deployment(
         chip=chip,
@@ -140,10 +137,10 @@ def deploy(
         placement=placement,
         workload=workload,
         bill=evaluate(chip, workload, placement),
-        picture=picture,
-        quality=data.score(picture),
+        picture=losses.picture,
+        quality=data.score(losses.picture),
         float_quality=float_scores,
-        waterfall=(("float", float_scores["psnr_dB"]), *losses),
+        waterfall=(("float", float_scores["psnr_dB"]), *losses.scores),
         histograms=histograms(module, chip, programmed, chosen),
         signal=data,
         notes=tuple(notes),

@@ -27,7 +27,7 @@ from ohmfield.simulate.lower import lower as lower_array
 from ohmfield.simulate.programmed import Programmed, banked_copy
 from ohmfield.simulate.run import predict
 
-VECTORS = 512  # calibration vectors per layer: 100 thousand conversions and more
+VECTORS = 256  # calibration vectors per layer: a hundred thousand conversions and more
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,14 +100,15 @@ def conversion_values(
     array: LoweredArray, inputs: Int[np.ndarray, "vectors inputs"], bank: int
 ) -> Int[np.ndarray, "groups planes vectors outputs"]:
     """What the converters of one bank see, in 1 / grid level, without noise."""
-    planes = digits(array, inputs).astype(np.float64)  # sums stay far below 2^53: exact, and BLAS is fast
+    planes = digits(array, inputs).astype(np.float64).reshape(-1, array.num_inputs)  # sums below 2^53 are exact
+    shape = (array.num_planes, len(inputs), array.num_outputs)
     groups = []
     for low, high in itertools.pairwise(array.starts.tolist()):
-        digit = planes[:, :, low:high]
+        digit = planes[:, low:high]
         value = (digit @ array.levels[low:high, bank].astype(np.float64)).astype(np.int64)
         if array.pedestal is not None:
-            value += array.pedestal[digit.sum(axis=2).astype(np.int64)][:, :, None]
-        groups.append(value)
+            value += array.pedestal[digit.sum(axis=1).astype(np.int64)][:, None]
+        groups.append(value.reshape(shape))
     return np.stack(groups)
 
 

@@ -13,6 +13,7 @@ from ohmfield.chip.gather_twin import quantise_coordinates
 from ohmfield.fields.decoders import ACTIVATIONS
 from ohmfield.fields.encodings.hash_grid import HashGrid, Interpolate
 from ohmfield.mapping.tile import tile
+from ohmfield.mapping.trace import TRACERS
 from ohmfield.mapping.workload import Operator, Placement
 from ohmfield.simulate.formats import ActivationFormat, Formats, GatherFormat, LinearFormat
 from ohmfield.simulate.layers import ChipActivation, ChipInterpolate, ChipLinear, ChipTable, Unchanged
@@ -75,6 +76,11 @@ CONVERTERS: dict[type[nn.Module], Converter] = {
 
 UNCHANGED: tuple[type[nn.Module], ...] = (nn.Linear, nn.Embedding, Interpolate, *ACTIVATIONS.values())
 """What `convert_unchanged` wraps."""
+
+# A converted layer is traced as what it replaces, so a converted model has the operators of the model it was made from.
+TRACERS[ChipLinear] = TRACERS[nn.Linear]
+TRACERS[ChipActivation] = lambda module, call: TRACERS[type(module.exact)](module.exact, call)
+TRACERS[Unchanged] = lambda module, call: TRACERS[type(module.inner)](module.inner, call)
 
 
 def convert(model: nn.Module, chip: Chip, placement: Placement, formats: Formats) -> nn.Module:

@@ -25,7 +25,7 @@ from ohmfield.simulate.lower import (
     Stored,
     check_ranges,
     level_uS,
-    lossless,
+    loses_nothing,
     lower,
     output_step,
 )
@@ -169,7 +169,7 @@ def product_of(
         stored = [_stored(values, unit, elapsed_s, nominal, causes) for values in layer.conductances_uS]
     untouched = all(np.array_equal(copy.levels, nominal) for copy in stored)
     quiet = not causes.reading or (unit.adc.enob is None and all(copy.read_std is None for copy in stored))
-    if untouched and quiet and (causes.lossless or lossless(unit, driving, slices)):
+    if untouched and quiet and (causes.lossless or loses_nothing(unit, driving, slices, causes)):
         return exact_product(layer.codes, plan, chip)
     arrays = [lower(copy, slices, unit, driving, causes) for copy in stored]
     arrays = [replace(array, offset=_offset(slices, unit, driving, causes)) for array in arrays]

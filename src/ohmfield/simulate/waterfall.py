@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from ohmfield.chip.chip import Chip
+from ohmfield.simulate.convert import chip_layers
 from ohmfield.simulate.lower import IDEAL, Causes
+from ohmfield.simulate.products import ExactProduct
 from ohmfield.simulate.programmed import Programmed
 from ohmfield.simulate.run import install, predict
+from ohmfield.tally import Tally
 
 STEPS: tuple[tuple[str, Causes], ...] = (
     ("quantised", IDEAL),
@@ -23,16 +27,37 @@ STEPS: tuple[tuple[str, Causes], ...] = (
 includes stuck cells and age; reading is the noise of cells and converters."""
 
 
+@dataclass(frozen=True, eq=False)
+class Losses:
+    """Scores by cause, and the last run, with every cause: what it predicted and counted."""
+
+    scores: tuple[tuple[str, float], ...]
+    picture: Float[Tensor, "num channels"]
+    tally: Tally
+
+
 def waterfall(
     module: nn.Module,
     chip: Chip,
     programmed: Programmed,
     coords: Float[Tensor, "num dim"],
     score: Callable[[Float[Tensor, "num channels"]], float],
-) -> tuple[tuple[str, float], ...]:
-    """(cause, score of the prediction at `coords` once it is added). `module` ends with every cause installed."""
-    scores = []
+) -> Losses:
+    """The prediction at `coords` scored after each cause is added. `module` ends with every cause installed.
+
+    A cause that leaves every product exact changes no bit, so it is not run again.
+    """
+    scores: list[tuple[str, float]] = []
+    exact, picture, tally = False, None, Tally()
     for cause, causes in STEPS:
         install(module, chip, programmed, causes)
-        scores.append((cause, score(predict(module, coords))))
-    return tuple(scores)
+        products = [layer.product for layer in chip_layers(module).values()]
+        now_exact = all(product is None or isinstance(product, ExactProduct) for product in products)
+        if picture is None or not (exact and now_exact):
+            tally = Tally()
+            with tally.listen():
+                picture = predict(module, coords)
+        exact = now_exact
+        scores.append((cause, score(picture)))
+    assert picture is not None
+    return Losses(tuple(scores), picture, tally)
