@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import re
 import shlex
 import subprocess
@@ -131,8 +130,6 @@ TARGETS = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), flags=r
 # Installing and cloning need a network; CI's clean clone is their test.
 NOT_RUN = {"pip", "git", "cd"}
 
-needs_cli = pytest.mark.skipif(importlib.util.find_spec("ohmfield.cli") is None, reason="ohmfield.cli is not there yet")
-
 
 def run_line(line: str, folder: Path) -> None:
     words = shlex.split(line, comments=True)
@@ -148,7 +145,6 @@ def run_line(line: str, folder: Path) -> None:
     assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
 
 
-@needs_cli
 @pytest.mark.parametrize(
     "block",
     [pytest.param(b, id=f"line{b.line}-{b.language}", marks=[pytest.mark.slow] if b.slow else []) for b in README],
@@ -162,7 +158,6 @@ def test_readme_block_runs(block: Block, tmp_path: Path) -> None:
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 
-@needs_cli
 def test_readme_names_folders_that_exist() -> None:
     text = (ROOT / "README.md").read_text()
     table = text[text.index("## Where things live") : text.index("## Citing")]
