@@ -29,7 +29,134 @@ class Causes:
     reading: bool = True
 
     @property
-    def loses_nothing(crossbar: Crossbar, driving: Driving, slices: Slices, causes: Causes) -> bool:
+    def lossless(self) -> bool:
+        """Whether nothing may be lost in a conversion."""
+        return not (self.clipping or self.rounding)
+
+
+IDEAL = Causes(clipping=False, rounding=False, programming=False, reading=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """One copy of a layer as its cells hold it, in cell levels above g_min: float64 [inputs, banks, outputs]."""
+
+    levels: np.ndarray
+    read_std: np.ndarray | None  # sd of one read of a bank's cell (or pair), in levels
+
+
+@dataclass(frozen=True, eq=False)
+class Driving:
+    """What a crossbar layer is driven and read with."""
+
+    starts: np.ndarray
+    input_bits: int
+    signed_input: bool
+    gains: tuple[float, ...]  # per bank
+
+
+def level_uS(crossbar: Crossbar) -> float:
+    """Conductance of one cell level."""
+    return (crossbar.cell.g_max_uS - crossbar.cell.g_min_uS) / (2**crossbar.array.cell_bits - 1)
+
+
+def signed_conversion(crossbar: Crossbar, signed_input: bool) -> bool:
+    """Whether conversions are signed: pairs subtracted before them, or digits that are signed themselves."""
+    array = crossbar.array
+    pairs = array.encoding == "differential" and array.subtract == "analog"
+    return pairs or (signed_input and crossbar.dac.bits > 1)
+
+
+def pedestal_levels(crossbar: Crossbar) -> float:
+    """g_min in levels: what each driven row adds to an unsubtracted column."""
+    array = crossbar.array
+    if array.encoding == "differential" and array.subtract == "analog":
+        return 0.0
+    return crossbar.cell.g_min_uS / level_uS(crossbar)
+
+
+def hardware_step(crossbar: Crossbar, signed_input: bool) -> float:
+    """Cell levels per code at gain 1: the converter's range covers every sum of the rows active, pedestal included."""
+    array = crossbar.array
+    digit = 2**crossbar.dac.bits - 1
+    largest = array.rows_active * digit * (2**array.cell_bits - 1 + pedestal_levels(crossbar))
+    return crossbar.adc.hardware_step(largest, signed_conversion(crossbar, signed_input))
+
+
+def check_ranges(crossbar: Crossbar, signed_input: bool, gains: tuple[float, ...]) -> None:
+    """Raises `InputError` where codes that are added differ by something other than a power of two."""
+    if crossbar.dac.bits > 1 and signed_input and pedestal_levels(crossbar) > 0.0:
+        raise InputError("dac.bits above 1 with signed inputs drives pedestals below zero: use analog subtraction")
+    for gain in gains:
+        ratio = math.log2(max(gains) / gain)
+        if ratio != int(ratio):
+            raise InputError(f"gains {gains} of one layer differ by other than powers of two; calibrate per layer")
+
+
+def lower(stored: Stored, slices: Slices, crossbar: Crossbar, driving: Driving, causes: Causes) -> LoweredArray:
+    """The kernel's integers for one copy.
+
+    Everything before the converter is rounded to `1 / grid` level: 1 where levels are whole and nothing is drawn,
+    else the finest power of two up to 256 whose sums fit 16 bits, but never coarser than 5 % of the spread of the
+    levels around whole numbers (or 1/64). The grid's own variance is taken off the read noise.
+    """
+    array, adc = crossbar.array, crossbar.adc
+    signed = signed_conversion(crossbar, driving.signed_input)
+    base = hardware_step(crossbar, driving.signed_input)
+    steps = np.array([base / gain for gain in driving.gains]) if causes.rounding else np.ones(len(driving.gains))
+    digit = 2**crossbar.dac.bits - 1
+    pedestal = pedestal_levels(crossbar)
+    fixed = _converter_variance(crossbar, base) if causes.reading else 0.0
+    read_std = stored.read_std if causes.reading and stored.read_std is not None and stored.read_std.any() else None
+    grid = _grid(stored.levels, driving.starts, digit, noisy=fixed > 0.0 or read_std is not None)
+    if pedestal != int(pedestal) and causes.rounding and grid == 1 and not bool((steps == 1.0).all()):
+        grid = 16
+    levels = np.floor(stored.levels * grid + 0.5).astype(np.int32)
+    rows = int(np.diff(driving.starts).max())
+    pedestals = np.floor(pedestal * np.arange(rows * digit + 1) * grid + 0.5).astype(np.int64) if pedestal else None
+    variance, unit = _read_variance(read_std, driving.starts, digit, grid)
+    peak = math.sqrt(fixed * grid**2 + _largest_variance(variance, unit, driving.starts, digit))
+    low, high = _reach(levels, driving.starts, digit, crossbar.dac.bits > 1 and driving.signed_input)
+    high += int(pedestals[-1]) if pedestals is not None else 0
+    margin = math.ceil(NORMAL_REACH * peak) + math.ceil(grid * float(steps.max())) + 1
+    first = low - margin
+    values = np.arange(first, high + margin + 1)
+    codes = np.empty((len(steps), len(values)), dtype=np.int32)
+    for bank, step in enumerate(steps):
+        if causes.rounding:
+            codes[bank] = adc.code(values / (grid * step), signed)
+        else:
+            least, most = (limit * base / driving.gains[bank] for limit in adc.limits(signed))
+            codes[bank] = np.clip(np.floor(values / grid + 0.5), math.ceil(least), math.floor(most))
+    removed = None
+    if pedestals is not None and array.encoding == "offset":
+        removed = np.floor(pedestals[None, :] / (grid * steps[:, None]) + 0.5).astype(np.int64)
+    ratio = np.round(steps / steps.min()).astype(np.int64)
+    extra = np.full(len(steps), max(0.0, fixed * grid**2 - 1.0 / 12.0)) if fixed > 0.0 else None
+    return LoweredArray(
+        levels=levels,
+        starts=driving.starts,
+        grid=grid,
+        bank_weights=slices.bank_weights(array.subtract).astype(np.int64) * ratio,
+        plane_weights=np.array(crossbar.dac.plane_weights(driving.input_bits, driving.signed_input), dtype=np.int64),
+        dac_bits=crossbar.dac.bits,
+        signed_input=driving.signed_input,
+        first=first,
+        codes=codes,
+        pedestal=pedestals,
+        pedestal_code=removed,
+        noise_variance=extra,
+        read_variance=variance,
+        read_unit=unit,
+    )
+
+
+def output_step(crossbar: Crossbar, driving: Driving, causes: Causes) -> float:
+    """Cell levels that one unit of the output counts: the finest step of the layer."""
+    return hardware_step(crossbar, driving.signed_input) / max(driving.gains) if causes.rounding else 1.0
+
+
+def loses_nothing(crossbar: Crossbar, driving: Driving, slices: Slices, causes: Causes) -> bool:
     """Whether conversions of ideal cells lose nothing: no sum leaves the range and, if rounded, steps are one level."""
     base = hardware_step(crossbar, driving.signed_input)
     if causes.rounding and any(base / gain != 1.0 for gain in driving.gains):
