@@ -21,7 +21,8 @@ from ohmfield._kernels.threads import num_threads, run_parallel
 
 PRIMES = (1, 2654435761, 805459861, 3674653429, 2097192037, 1434869437, 2165219737)
 TILE = 256  # samples whose addresses are computed at once: they stay in the first-level cache
-BLOCK = 8192  # samples that pass through all levels before the next ones: their features stay in the second-level cache
+BLOCK = 4096  # samples that pass through all levels before the next ones
+LEVEL_BYTES = 2**19  # largest level for which that pays
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Levels:
     offsets: np.ndarray
     """int64, first row of the level"""
     masks: np.ndarray
-    """uint32, rows - 1 of a hashed level"""
+    """uint32, rows - 1 of a hashed level, all ones of a dense one"""
 
     @property
     def count(self) -> int:
@@ -79,78 +80,109 @@ def reference(coords: Tensor, table: Tensor, levels: Levels) -> Tensor:
 def _kernels(dim: int, features: int) -> tuple[Any, Any]:
     """(forward, backward) kernels; `dim` and `features` are constants in them, so that their loops unroll."""
     corners = 2**dim
-    prime_1, prime_2, prime_3 = (np.uint32(PRIMES[axis]) for axis in (1, 2, 3))
+    primes = np.array(PRIMES[:dim], np.uint32)
 
-    @njit(nogil=True, cache=True, inline="always")
-    def addresses(coords, first, count, scale, side, mask, cells, fractions, rows, weights):
+    @njit(nogil=True, cache=True, inline="always", error_model="numpy")
+    def addresses(coords, first, count, scale, side, mask, parts, shares, rows, weights):
+        # Each loop over n is a few vector instructions: row and weight per axis and side first, then per corner.
         one, half, zero = np.float32(1.0), np.float32(0.5), np.float32(0.0)
+        stride = np.uint32(1)
         for axis in range(dim):
+            step = stride if side else primes[axis]
+            line = coords[axis][first : first + count]
+            low, high, near, far = parts[2 * axis], parts[2 * axis + 1], shares[2 * axis], shares[2 * axis + 1]
             for n in range(count):
-                x = coords[first + n, axis]
+                x = line[n]
                 x = x if x > zero else zero  # NaN compares false: row 0, never outside the table
                 x = x if x < one else one
                 position = x * scale + half
                 cell = np.int32(position)  # positions are positive: truncation is floor
-                cells[axis, n] = np.uint32(cell)
-                fractions[axis, n] = position - np.float32(cell)
+                fraction = position - np.float32(cell)
+                at = np.uint32(np.uint32(cell) * step)
+                low[n] = at & mask
+                high[n] = np.uint32(at + step) & mask
+                near[n] = one - fraction
+                far[n] = fraction
+            stride = np.uint32(stride * side)
         for corner in range(corners):
-            for n in range(count):
-                weight = one
-                dense = np.uint32(0)
-                hashed = np.uint32(0)
-                stride = np.uint32(1)
-                for axis in range(dim):
-                    bit = (corner >> axis) & 1
-                    fraction = fractions[axis, n]
-                    weight *= fraction if bit else one - fraction
-                    at = np.uint32(cells[axis, n] + np.uint32(bit))
-                    prime = np.uint32(1) if axis == 0 else prime_1 if axis == 1 else prime_2 if axis == 2 else prime_3
-                    dense = np.uint32(dense + np.uint32(at * stride))
-                    hashed = np.uint32(hashed ^ np.uint32(at * prime))
-                    stride = np.uint32(stride * side)
-                rows[corner, n] = np.int32(dense if side else hashed & mask)
-                weights[corner, n] = weight
+            row, weight = rows[corner], weights[corner]
+            part, share = parts[corner & 1], shares[corner & 1]
+            other, other_share = parts[2 + (corner >> 1 & 1)], shares[2 + (corner >> 1 & 1)]
+            if side:
+                for n in range(count):
+                    row[n] = np.uint32(part[n] + other[n])
+                    weight[n] = share[n] * other_share[n]
+            else:
+                for n in range(count):
+                    row[n] = part[n] ^ other[n]
+                    weight[n] = share[n] * other_share[n]
+            for axis in range(2, dim):
+                part, share = parts[2 * axis + ((corner >> axis) & 1)], shares[2 * axis + ((corner >> axis) & 1)]
+                if side:
+                    for n in range(count):
+                        row[n] = np.uint32(row[n] + part[n])
+                        weight[n] *= share[n]
+                else:
+                    for n in range(count):
+                        row[n] ^= part[n]
+                        weight[n] *= share[n]
 
-    @njit(nogil=True, cache=True)
-    def forward(coords, table, scales, sides, offsets, masks, begin, end, out):
-        cells = np.empty((dim, TILE), np.uint32)
-        fractions = np.empty((dim, TILE), np.float32)
-        rows = np.empty((corners, TILE), np.int32)
-        weights = np.empty((corners, TILE), np.float32)
-        for block in range(begin, end, BLOCK):
-            block_end = min(block + BLOCK, end)
+    @njit(nogil=True, cache=True, error_model="numpy")
+    def forward(coords, table, scales, sides, offsets, masks, begin, end, block, out):
+        parts, shares = np.empty((2 * dim, TILE), np.uint32), np.empty((2 * dim, TILE), np.float32)
+        rows, weights = np.empty((corners, TILE), np.uint32), np.empty((corners, TILE), np.float32)
+        for start in range(begin, end, block):
+            stop = min(start + block, end)
             for level in range(len(scales)):
-                base = offsets[level]
+                own = table[offsets[level] : offsets[level + 1]]
                 column = level * features
-                for first in range(block, block_end, TILE):
-                    count = min(TILE, block_end - first)
+                for first in range(start, stop, TILE):
+                    count = min(TILE, stop - first)
                     addresses(
-                        coords, first, count, scales[level], sides[level], masks[level], cells, fractions, rows, weights
+                        coords, first, count, scales[level], sides[level], masks[level], parts, shares, rows, weights
                     )
                     for n in range(count):
+                        # Rows and weights are held in registers: the compiler cannot know that `out` lies apart.
+                        r0, r1, r2, r3 = rows[0, n], rows[1, n], rows[2, n], rows[3, n]
+                        w0, w1, w2, w3 = weights[0, n], weights[1, n], weights[2, n], weights[3, n]
                         for f in range(features):
-                            total = np.float32(0.0)
-                            for corner in range(corners):
-                                total += weights[corner, n] * table[base + rows[corner, n], f]
+                            total = w0 * own[r0, f] + w1 * own[r1, f] + w2 * own[r2, f] + w3 * own[r3, f]
+                            for corner in range(4, corners):
+                                total += weights[corner, n] * own[rows[corner, n], f]
                             out[first + n, column + f] = total
 
-    @njit(nogil=True, cache=True)
-    def backward(coords, grad, scales, sides, offsets, masks, level, table_grad):
-        cells = np.empty((dim, TILE), np.uint32)
-        fractions = np.empty((dim, TILE), np.float32)
-        rows = np.empty((corners, TILE), np.int32)
-        weights = np.empty((corners, TILE), np.float32)
-        base = offsets[level]
-        column = level * features
-        for first in range(0, len(coords), TILE):
-            count = min(TILE, len(coords) - first)
-            addresses(coords, first, count, scales[level], sides[level], masks[level], cells, fractions, rows, weights)
-            for n in range(count):
-                for corner in range(corners):
-                    for f in range(features):
-                        table_grad[base + rows[corner, n], f] += weights[corner, n] * grad[first + n, column + f]
+    @njit(nogil=True, cache=True, error_model="numpy")
+    def backward(coords, grad, scales, sides, offsets, masks, first_level, step, block, table_grad):
+        parts, shares = np.empty((2 * dim, TILE), np.uint32), np.empty((2 * dim, TILE), np.float32)
+        rows, weights = np.empty((corners, TILE), np.uint32), np.empty((corners, TILE), np.float32)
+        end = coords.shape[1]
+        for start in range(0, end, block):
+            stop = min(start + block, end)
+            for level in range(first_level, len(scales), step):
+                own = table_grad[offsets[level] : offsets[level + 1]]
+                column = level * features
+                for first in range(start, stop, TILE):
+                    count = min(TILE, stop - first)
+                    addresses(
+                        coords, first, count, scales[level], sides[level], masks[level], parts, shares, rows, weights
+                    )
+                    for n in range(count):
+                        for corner in range(corners):
+                            row, weight = rows[corner, n], weights[corner, n]
+                            for f in range(features):
+                                own[row, f] += weight * grad[first + n, column + f]
 
     return forward, backward
+
+
+def _block(num_points: int, table: np.ndarray, levels: Levels) -> int:
+    """Samples that pass through all levels before the next ones.
+
+    Few, so that their features stay in the second-level cache; but all of them when a level's rows do not fit there,
+    since then the rows are what must stay.
+    """
+    level_bytes = table.nbytes // levels.count
+    return BLOCK if level_bytes <= LEVEL_BYTES else max(1, num_points)
 
 
 def _arrays(levels: Levels) -> tuple[np.ndarray, ...]:
@@ -160,17 +192,22 @@ def _arrays(levels: Levels) -> tuple[np.ndarray, ...]:
 def forward_into(coords: np.ndarray, table: np.ndarray, levels: Levels, out: np.ndarray) -> None:
     """Fills `out` [N, levels * F], threads taking ranges of samples."""
     forward, _ = _kernels(coords.shape[1], table.shape[1])
+    by_axis = np.ascontiguousarray(coords.T)
+    block = _block(len(coords), table, levels)
     step = max(TILE, -(-len(coords) // num_threads()))
     ranges = [(begin, min(begin + step, len(coords))) for begin in range(0, len(coords), step)]
-    run_parallel(lambda span: forward(coords, table, *_arrays(levels), *span, out), ranges)
+    run_parallel(lambda span: forward(by_axis, table, *_arrays(levels), *span, block, out), ranges)
 
 
 def backward_into(coords: np.ndarray, grad: np.ndarray, levels: Levels, table_grad: np.ndarray) -> None:
-    """Adds to `table_grad` [rows, F], threads taking whole levels."""
+    """Adds to `table_grad` [rows, F], threads taking every second (third, ...) level."""
     _, backward = _kernels(coords.shape[1], table_grad.shape[1])
-    # Finest levels first: they are the slowest, so that the threads end together.
-    order = range(levels.count - 1, -1, -1)
-    run_parallel(lambda level: backward(coords, grad, *_arrays(levels), level, table_grad), order)
+    by_axis = np.ascontiguousarray(coords.T)
+    block = _block(len(coords), table_grad, levels)
+    step = min(num_threads(), levels.count)
+    run_parallel(
+        lambda level: backward(by_axis, grad, *_arrays(levels), level, step, block, table_grad), range(step)
+    )
 
 
 class _HashLookup(torch.autograd.Function):
@@ -200,7 +237,7 @@ class _HashLookup(torch.autograd.Function):
 
 
 def hash_lookup(coords: Tensor, table: Tensor, levels: Levels) -> tuple[Tensor, dict[str, int]]:
-    """Features [N, levels * F] and counts (`table_reads`, rows read); float32 on the CPU, dim <= 4.
+    """Features [N, levels * F] and counts (`table_reads`, rows read); float32 on the CPU, dim 2 to 4.
 
     Differentiable once in `table` and `coords`.
     """

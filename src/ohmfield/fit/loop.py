@@ -255,8 +255,6 @@ def _train(training: _Training, folder: Path | None, progress: bool, callback: C
         while training.step < options.steps:
             losses.append(training.update())
             training.elapsed_s = time.perf_counter() - started
-            if callback is not None:
-                callback(training.step, training.field)
             if training.step % every == 0 or training.step == options.steps:
                 loss = sum(losses) / len(losses)
                 losses.clear()
@@ -265,6 +263,8 @@ def _train(training: _Training, folder: Path | None, progress: bool, callback: C
                 training.history.append(entry)
                 rate = (training.step - first) * batch / (time.perf_counter() - begin)
                 bar.update(training.step, psnr_dB, rate)
+            if callback is not None:
+                callback(training.step, training.field)
             if folder is not None and time.perf_counter() - saved > CHECKPOINT_S:
                 training.save(folder)
                 saved = time.perf_counter()

@@ -84,9 +84,8 @@ class HashGrid(nn.Module):
 
     def forward(self, coords: Float[Tensor, "num_points dim"]) -> Float[Tensor, "num_points features"]:
         """Features of `coords`; counts `table_reads` under `operator`."""
-        weight = self.table.weight
-        if self._children_are_plain() and coords.device.type == "cpu" and coords.dtype == weight.dtype == torch.float32:
-            features, counts = hash_lookup.hash_lookup(coords, weight, self.levels)
+        if self._can_fuse(coords):
+            features, counts = hash_lookup.hash_lookup(coords, self.table.weight, self.levels)
         else:
             rows, weights = self.address(coords)
             features = self.interpolate(self.table(rows), weights)
@@ -94,10 +93,13 @@ class HashGrid(nn.Module):
         tally.count(self.operator, **counts)
         return features
 
-    def _children_are_plain(self) -> bool:
+    def _can_fuse(self, coords: Tensor) -> bool:
         table, blend = self.table, self.interpolate
-        plain = type(table) is nn.Embedding and type(blend) is Interpolate
-        return plain and not any(
+        if not (type(table) is nn.Embedding and type(blend) is Interpolate and self.dim >= 2):
+            return False
+        if coords.device.type != "cpu" or not coords.dtype == table.weight.dtype == torch.float32:
+            return False
+        return not any(
             hooks
             for child in (table, blend)
             for hooks in (
@@ -168,7 +170,7 @@ def _levels(dim: int, num_levels: int, log2_table: int, base: int, finest: float
         )  # levels start at multiples of 8, as in tiny-cuda-nn
         scales.append(scale)
         sides.append(side if dense else 0)
-        masks.append(0 if dense else 2**log2_table - 1)
+        masks.append(2**32 - 1 if dense else 2**log2_table - 1)
         offsets.append(offsets[-1] + rows)
     return hash_lookup.Levels(
         np.array(scales, np.float32),

@@ -1,0 +1,123 @@
+"""Run folders: what is missing, damaged, of another version, or does not fit the disk."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from ohmfield.fields import presets
+from ohmfield.fit.loop import FitOptions, fit
+from ohmfield.fit.runs import load_run, write_atomic, write_json
+from ohmfield.signals.synthetic import shapes
+from ohmfield.spec import InputError
+
+
+@pytest.fixture
+def run(tmp_run: Path) -> Path:
+    field = presets.siren(width=8, depth=1)
+    fit(field, shapes(16), FitOptions(steps=2, batch=64), tmp_run, progress=False)
+    return tmp_run
+
+
+def test_a_run_is_read_back(run: Path) -> None:
+    field, info = load_run(run)
+    assert sorted(path.name for path in run.iterdir()) == [
+        "history.json",
+        "model.json",
+        "model.safetensors",
+        "resume.safetensors",
+        "run.json",
+    ]
+    assert info["format"] == 1
+    assert info["signal"]["name"] == "shapes-16"
+    assert {"ohmfield", "versions", "command", "seed", "options", "score"} <= set(info)
+    assert field.config["preset"] == "siren"
+    assert torch.isfinite(field(torch.rand(3, 2))).all()
+
+
+def test_missing_and_foreign_folders(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such run folder"):
+        load_run(tmp_path / "nothing")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="is no run folder"):
+        load_run(tmp_path / "empty")
+    info = json.loads((run / "run.json").read_text())
+    write_json(run / "run.json", {**info, "format": 2})
+    with pytest.raises(InputError, match="format 2, this version reads format 1"):
+        load_run(run)
+    with pytest.raises(InputError, match="format 2"):
+        fit(presets.siren(width=8, depth=1), shapes(16), FitOptions(steps=2, batch=64), run, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "keep"),
+    [
+        ("model.safetensors", 0),
+        ("model.safetensors", 100),
+        ("model.safetensors", -1),
+        ("model.json", 5),
+        ("run.json", 9),
+    ],
+)
+def test_truncated_files_are_one_line(run: Path, name: str, keep: int) -> None:
+    path = run / name
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(InputError) as caught:
+        load_run(run)
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_of_another_shape_is_refused(run: Path) -> None:
+    model = json.loads((run / "model.json").read_text())
+    model["field"]["width"] = 9
+    write_json(run / "model.json", model)
+    with pytest.raises(InputError, match="does not belong to this field"):
+        load_run(run)
+
+
+def test_writes_replace_whole_files(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "a.bin"
+    write_atomic(path, b"first")
+    write_atomic(path, b"second")
+    assert path.read_bytes() == b"second"
+    assert [entry.name for entry in path.parent.iterdir()] == ["a.bin"]
+    assert path.stat().st_mode & 0o400
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        write_atomic(tmp_path / "file" / "a.bin", b"")
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from ohmfield.fit.runs import write_atomic
+from ohmfield.spec import InputError
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    write_atomic(Path(sys.argv[1]), b"x" * 5000)
+except InputError as error:
+    sys.exit(0 if "cannot be written" in str(error) and "\\n" not in str(error) else 3)
+sys.exit(4)
+"""
+
+
+def test_disk_full_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"old")
+    assert subprocess.run([sys.executable, "-c", FULL, str(path)], check=False, timeout=120).returncode == 0
+    assert path.read_bytes() == b"old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_json_is_plain(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"psnr": float("inf"), "nan": float("nan"), "x": (1, 2)})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"psnr": None, "nan": None, "x": [1, 2]}
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 1000  # the limit stayed in the other process
