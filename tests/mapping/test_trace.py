@@ -5,11 +5,15 @@ import torch
 from torch import Tensor, nn
 
 from ohmfield._kernels import hash_lookup
+from ohmfield.chip.files import load_chip
 from ohmfield.fields import presets
 from ohmfield.fields.encodings.hash_grid import HashGrid
 from ohmfield.fields.field import Field
+from ohmfield.mapping.place import place
 from ohmfield.mapping.trace import TRACERS, Call, trace
 from ohmfield.mapping.workload import Operator
+from ohmfield.simulate.convert import convert, convert_unchanged
+from ohmfield.simulate.formats import choose_formats
 from ohmfield.spec import InputError
 
 
@@ -64,6 +68,16 @@ def test_shapes_do_not_depend_on_the_batch_nor_on_how_the_grid_runs():
 
     grid.table = ChipTable(int(grid.levels.offsets[-1]), 2)
     assert trace(field, coords) == fused
+
+
+@pytest.mark.parametrize("name", ["hash", "siren", "gaussian"])
+def test_a_converted_model_has_the_operators_of_the_model(name):
+    field, coords, chip = presets.build(name, width=8), torch.rand(64, 2), load_chip("rram-40nm")
+    shapes = trace(field, coords)
+    placement = place(shapes, chip)
+    converted = convert(field, chip, placement, choose_formats(field, chip, placement, coords))
+    assert trace(converted, coords) == shapes
+    assert trace(convert_unchanged(field), coords) == shapes
 
 
 def test_tracing_keeps_the_fused_forward_and_leaves_no_hook(monkeypatch):
