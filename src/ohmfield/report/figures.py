@@ -65,7 +65,6 @@ def panel(height_in: float, draw: Callable[[Axes], None]) -> Figure:
     with _style():
         figure = Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
         draw(figure.add_subplot())
-        figure.draw_without_rendering()
     return figure
 
 

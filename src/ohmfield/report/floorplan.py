@@ -11,7 +11,6 @@ from matplotlib.patches import Rectangle
 
 from ohmfield.report.figures import INK, MUTED, WIDTH_IN, colour, panel, readable_on
 from ohmfield.report.summary import Costs
-from ohmfield.report.tables import number
 
 Box = tuple[float, float, float, float]
 """x, y, width, height."""
@@ -112,4 +111,4 @@ def length(length_um: float) -> str:
     >>> length(500.0), length(2000.0)
     ('500 µm', '2 mm')
     """
-    return f"{number(length_um)} µm" if length_um < 1000 else f"{number(length_um / 1000)} mm"
+    return f"{length_um:g} µm" if length_um < 1000 else f"{length_um / 1000:g} mm"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ohmfield.report.summary import Baseline, Costs, DeploymentSummary, Range, ReportData
+from ohmfield.report.summary import Baseline, Costs, DeploymentSummary, ReportData
 
 METRICS_FORMAT = 1
 
@@ -17,31 +17,21 @@ METRICS_FORMAT = 1
 def number(value: float, digits: int = 3) -> str:
     """`value` to that many significant digits, never with an exponent a person has to decode.
 
-    >>> number(0.012345), number(1234567.0), number(36.0), number(0.0)
-    ('0.0123', '1 230 000', '36.0', '0')
+    >>> number(0.012345), number(123.4), number(36.0), number(0.0)
+    ('0.0123', '123', '36.0', '0')
     """
     if not math.isfinite(value):
         return "∞" if value > 0 else "−∞" if value < 0 else "not known"
     if value == 0:
         return "0"
-    places = digits - 1 - math.floor(math.log10(abs(value)))
-    rounded = round(value, places)
+    rounded = float(f"{value:.{digits - 1}e}")
+    places = digits - 1 - math.floor(math.log10(abs(rounded)))
     return f"{rounded:,.{max(0, places)}f}".replace(",", "\N{NARROW NO-BREAK SPACE}").replace("-", "−")
 
 
 def whole(value: float) -> str:
     """A count, digits grouped."""
     return f"{value:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
-
-
-def written(values: Range, digits: int = 3) -> str:
-    """A range for a line of text.
-
-    >>> written((0.2, 0.3, 0.6))
-    '0.300 (0.200 – 0.600)'
-    """
-    low, mid, high = values
-    return f"{number(mid, digits)} ({number(low, digits)} – {number(high, digits)})"
 
 
 @dataclass(frozen=True)
