@@ -11,6 +11,7 @@ from ohmfield.mapping.workload import Operator, Placement, Site, Workload
 from ohmfield.spec import InputError
 
 SECTOR_BYTES = 32  # least a processor fetches for one row of a table: the sector of a GPU cache line
+CACHE_BYTES = 4 * 2**20  # a table up to this size stays in a processor's cache: the second level of Jetson Orin
 FLOAT_BYTES = 4
 ELEMENTARY_FLOPS = 10.0  # a sine, exponential or logarithm on a processor, in operations (assumed)
 CHEAP_FUNCTIONS = {"relu": 1.0, "quad": 6.0}
@@ -133,3 +134,13 @@ def processor_work(operator: Operator) -> tuple[float, float]:
         elementary = 0.0 if operator.function == "affine" else ELEMENTARY_FLOPS
         return operator.outputs * (products + elementary), sizes
     return operator.flops, operator.bytes
+
+
+def fused_bytes(operator: Operator) -> float:
+    """Bytes per item that `operator` moves in one fused kernel: values between operators never leave the processor.
+
+    Rows of a table that outgrows the cache are fetched by sectors; what nobody recognised is moved as it was traced.
+    """
+    if operator.kind == "table" and operator.rows * operator.outputs * FLOAT_BYTES > CACHE_BYTES:
+        return processor_work(operator)[1]
+    return operator.bytes if operator.kind == "host" else 0.0

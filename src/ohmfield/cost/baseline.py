@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ohmfield.chip.baseline import Roofline
-from ohmfield.cost.actions import processor_work
+from ohmfield.cost.actions import FLOAT_BYTES, fused_bytes, processor_work
 from ohmfield.cost.bill import UW_PER_W, Bill, leakage_pJ
 from ohmfield.cost.evaluate import IDLE
 from ohmfield.cost.ledger import COMPONENTS, Ledger
@@ -16,21 +16,26 @@ from ohmfield.quantities import ActionCost, span
 def baseline_bill(roofline: Roofline, workload: Workload) -> Bill:
     """What one inference of `workload` costs on a processor, in the fields of any bill.
 
-    32-bit floats, one launch per operator, each reading its inputs and writing its outputs; idle power stands as
-    leakage, so that `power_at` below the top rate is right. The area is not known and stays zero.
+    The strongest form: one fused kernel, so that only coordinates, results and rows of tables too large for a cache
+    move. Idle power stands as leakage, so that `power_at` below the top rate is right. The area is not known and stays
+    zero.
     """
+    shapes = workload.shapes.operators
     ledger = Ledger(items=1.0)  # operators run one after the other over the whole inference
     idle_uW = span(roofline.idle_W * UW_PER_W)
-    for operator in workload.shapes.operators:
-        flops, moved = (work * workload.items for work in processor_work(operator))
-        cost = roofline.cost(flops, moved, launches=1)
+    for index, operator in enumerate(shapes):
+        moved = fused_bytes(operator)
+        moved += FLOAT_BYTES * operator.inputs if index == 0 else 0.0
+        moved += FLOAT_BYTES * operator.outputs if index == len(shapes) - 1 else 0.0
+        flops = processor_work(operator)[0]
+        cost = roofline.cost(flops * workload.items, moved * workload.items, launches=float(index == 0))
         above_idle = ActionCost(cost.energy_pJ - leakage_pJ(idle_uW, cost.latency_ns))
         ledger.spend(operator.id, "host", above_idle)
         ledger.occupy(operator.id, "host", cost.latency_ns, cost.latency_ns)
     interval_ns = ledger.slowest_ns()
     ledger.spend(IDLE, "leakage", ActionCost(leakage_pJ(idle_uW, interval_ns)))
-    operators = (*(operator.id for operator in workload.shapes.operators), IDLE)
-    macs = sum(operator.macs for operator in workload.shapes.operators) * workload.items
+    operators = (*(operator.id for operator in shapes), IDLE)
+    macs = sum(operator.macs for operator in shapes) * workload.items
     busy_ns = 2.0 * macs / roofline.peak_GFLOPs
     return Bill(
         name=roofline.name,
@@ -43,7 +48,7 @@ def baseline_bill(roofline: Roofline, workload: Workload) -> Bill:
         area_um2=np.zeros((3, 1, len(COMPONENTS))),
         leakage_uW=idle_uW,
         macs=macs,
-        precision="32-bit floats",
+        precision="floating point, one fused kernel",
         utilisation=float(busy_ns / interval_ns[1, 0]),
         activity=1.0,
         boundary="system: the processor's module, its DRAM included",
