@@ -17,6 +17,7 @@ from PIL import Image
 import ohmfield
 from ohmfield.chip.files import chip_text, load_chip
 from ohmfield.cli import run
+from ohmfield.cli.work import load_chips
 from ohmfield.report.saved import load_signal, save_signal
 from ohmfield.report.summary import SUMMARY_FILE
 from ohmfield.signals.synthetic import shapes
@@ -210,6 +211,12 @@ def test_slices_that_do_not_fit(fitted: Path, tmp_path: Path, capsys: Output) ->
     assert sorted((fitted / "deployments").iterdir()) == before
 
 
+def test_a_copy_of_a_preset_is_called_after_its_file(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    assert run(["chips", "new", "--from", "dcim-28nm", "--out", str(mine)]) == 0
+    assert [chip.name for chip in load_chips(f"dcim-28nm, {mine}")] == ["dcim-28nm", "mine"]
+
+
 def test_unknown_and_doubled_chips(fitted: Path, capsys: Output) -> None:
     assert "known: dcim-28nm" in refused(["deploy", str(fitted), "--chip", "rram-41nm"], capsys)
     assert "two chips" in refused(["deploy", str(fitted), "--chip", "dcim-28nm,dcim-28nm"], capsys)
@@ -266,6 +273,7 @@ def test_recipe_out_of_range(fitted: Path, capsys: Output) -> None:
 LIMITED = """
 import resource, sys
 from ohmfield.cli import run
+from ohmfield.cli.work import load_chips
 import ohmfield.cli.work  # compiled files of libraries are written before the limit holds
 limit = int(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))

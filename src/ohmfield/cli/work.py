@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from ohmfield.chip.chip import Chip
-from ohmfield.chip.files import load_chip
+from ohmfield.chip.files import list_chips, load_chip
 from ohmfield.cli import commands, console
 from ohmfield.cli.doctor import compiled
 from ohmfield.deploy import Recipe, deploy
@@ -46,7 +47,7 @@ def load_source(source: str, size: int | None = None) -> Points:
 
 def load_chips(names: str) -> list[Chip]:
     """The chips of a comma-separated list of names and files."""
-    chips = [load_chip(name.strip()) for name in names.split(",") if name.strip()]
+    chips = [_named(name.strip()) for name in names.split(",") if name.strip()]
     if not chips:
         raise InputError(f"--chip {names!r} names no chip; `ohmfield chips list` shows the known ones")
     known = [chip.name for chip in chips]
@@ -54,6 +55,12 @@ def load_chips(names: str) -> list[Chip]:
         if known.count(name) > 1:
             raise InputError(f"--chip {names!r}: two chips are called {name!r}; give one of them another `name`")
     return chips
+
+
+def _named(name: str) -> Chip:
+    """A chip by name or file; a file that still carries the name of a preset is called after itself."""
+    chip = load_chip(name)
+    return replace(chip, name=Path(name).stem) if chip.name in list_chips() and name not in list_chips() else chip
 
 
 def _fit(command: commands.Fit) -> dict[str, Any]:
