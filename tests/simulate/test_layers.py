@@ -1,0 +1,96 @@
+"""One converted layer: against exact arithmetic, on other paths, and in training."""
+
+import numpy as np
+import pytest
+import torch
+
+from ohmfield.chip.cells import RramCell
+from ohmfield.chip.units import Crossbar, DigitalCim
+from ohmfield.simulate.lower import Causes
+from ohmfield.simulate.programmed import exact_product, product_of, program_layer
+from ohmfield.tally import Tally
+from small_chip import crossbar, linear_on, plan_for, small_chip
+
+
+@pytest.mark.parametrize("zero", [0, 40])
+def test_ideal_layer_is_the_rounded_product(zero: int) -> None:
+    layer, x = linear_on(crossbar(), zero=zero)
+    inputs = layer.form.input.values(layer.form.input.codes(x)).double()
+    weights = layer.form.weight.values(layer.weight_codes().float()).double()
+    assert layer.bias is not None
+    exact = inputs @ weights.T + layer.bias.detach().double()
+    assert (layer(x).double() - exact).abs().max() <= layer.form.output.step * 0.51 + layer.accumulator_factor(
+        1.0
+    ).max()
+
+
+def test_exact_and_converted_paths_give_the_same_words() -> None:
+    """Collapsed: digital, and crossbars that lose nothing. Through converters: the same bits."""
+    lossless = crossbar(adc={"bits": 12, "step_levels": 1.0})
+    want = linear_on(DigitalCim())[0]
+    x = linear_on(DigitalCim())[1]
+    collapsed, _ = linear_on(lossless, programmed=True)
+    cell = RramCell(program_fraction=0.0, read_fraction=1e-9)  # noise far below half a grid point, but not none
+    converted, _ = linear_on(crossbar(cell, adc={"bits": 12, "step_levels": 1.0}), programmed=True)
+    assert type(collapsed.product) is not type(converted.product)
+    assert torch.equal(collapsed(x), want(x))
+    assert torch.equal(converted(x), want(x))
+
+
+def test_counts_of_the_collapsed_path_are_those_of_the_kernel() -> None:
+    tallies = []
+    for fraction in (0.0, 1e-9):
+        cell = RramCell(program_fraction=0.0, read_fraction=fraction)
+        layer, x = linear_on(crossbar(cell, adc={"bits": 12, "step_levels": 1.0}), programmed=True)
+        tally = Tally()
+        with tally.listen():
+            layer(x)
+        tallies.append(tally["layer#0"])
+    for name in ("vectors", "driven", "conversions", "zero_planes"):
+        assert tallies[0][name] == tallies[1][name] > 0 or name == "zero_planes"
+    assert tallies[0]["conversions"] == 50 * 6 * 8 * 4
+
+
+def test_training_forward_and_gradient() -> None:
+    layer, x = linear_on(crossbar())
+    layer.train()
+    x = x.requires_grad_()
+    out = layer(x)
+    out.square().sum().backward()
+    assert x.grad is not None
+    assert layer.weight.grad is not None
+    assert layer.weight.grad.abs().sum() > 0
+    assert (out - layer.eval()(x)).abs().max() < 0.02
+    weights = layer.form.weight.values(layer.weight_codes().float())
+    clipped = x.detach() / layer.form.input.scale > 255.5
+    assert clipped.any()
+    assert torch.allclose(x.grad, ((2 * out.detach()) @ weights).masked_fill(clipped, 0.0), atol=1e-4)
+
+
+def test_drawn_training_forward_is_the_chips() -> None:
+    unit = crossbar(RramCell(program_fraction=0.05))
+    layer, x = linear_on(unit)
+    chip = small_chip(unit)
+    stored = program_layer(layer.weight_codes().numpy(), layer.plan, chip, seed=3)
+    layer.draw = lambda made: product_of(stored, made.plan, chip, Causes(), seed=3)
+    trained = layer.train()(x)
+    layer.product = product_of(stored, layer.plan, chip, Causes(), seed=3)
+    assert torch.equal(trained, layer.eval()(x))
+    trained.sum().backward()
+    assert layer.weight.grad is not None
+
+
+def test_wide_sums_are_exact_too() -> None:
+    """Beyond 2^24 single precision would drop bits."""
+    weights = np.full((1, 4096), 127)
+    chip = small_chip(DigitalCim(rows=4096))
+    product = exact_product(weights, plan_for(weights, chip), chip)
+    inputs = np.full((1, 4096), 255, dtype=np.int32)
+    inputs[0, 0] = 254
+    assert product.run(inputs, 0)[0].tolist() == [[127 * (255 * 4096 - 1)]]
+
+
+def test_a_crossbar_is_not_taken_for_lossless_when_it_clips() -> None:
+    layer, x = linear_on(crossbar(adc={"bits": 4, "step_levels": 1.0}), programmed=True)
+    assert isinstance(layer.chip.units["unit"], Crossbar)
+    assert not torch.equal(layer(x), linear_on(DigitalCim())[0](x))

@@ -1,0 +1,224 @@
+"""The limit cases of the analog product, through the whole path: chip record, drawn instance, lowered array, kernel."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ohmfield._kernels.crossbar import reference
+from ohmfield.chip.cells import IdealCell, RramCell
+from ohmfield.chip.units import Crossbar
+from ohmfield.mapping.slice import slice_weights
+from ohmfield.numerics import Noise
+from ohmfield.simulate.lower import Causes, Stored, lower
+from ohmfield.simulate.products import CrossbarProduct
+from ohmfield.spec import InputError
+from small_chip import crossbar, linear_on, made, outputs_of, plan_for, random_codes, small_chip
+
+RANGES = Causes(programming=False, reading=False)
+
+
+def kernel_product(weights: np.ndarray, unit: Crossbar, gain: float = 1.0, **plan: Any) -> CrossbarProduct:
+    """Ideal cells through the converters, even where the product would collapse to an exact one."""
+    chip = small_chip(unit)
+    made_plan = plan_for(weights, chip, **plan)
+    slices = slice_weights(weights.astype(np.int64), unit.array, made_plan.weight_bits)
+    nominal = slices.bank_levels(unit.array.subtract).astype(np.float64)
+    driving = made_plan.driving((gain,) * nominal.shape[1])
+    array = lower(Stored(nominal, None), slices, unit, driving, RANGES)
+    step = unit.adc.step_levels or 1.0
+    offset = int(np.floor(slices.offset / step * gain + 0.5))
+    return CrossbarProduct([replace(array, offset=offset)], step / gain, Noise(0))
+
+
+def run(product: CrossbarProduct, inputs: np.ndarray) -> np.ndarray:
+    """By the plain reference, in cell levels; the kernel must agree."""
+    plain, _ = reference(product.copies[0], inputs)
+    assert np.array_equal(product.run(inputs.astype(np.int32), 0)[0], plain)
+    return plain * product.step
+
+
+LOSSLESS = {"bits": 12, "step_levels": 1.0}
+MAPPINGS = [
+    {"encoding": "differential", "subtract": "analog"},
+    {"encoding": "differential", "subtract": "digital"},
+    {"encoding": "offset"},
+]
+
+
+@pytest.mark.parametrize("array", MAPPINGS)
+def test_limit_case_1_one_hot_inputs_read_the_weights(array: dict[str, Any]) -> None:
+    weights = random_codes(1, -127, 127, 5, 140)
+    product = kernel_product(weights, crossbar(array=array, adc=LOSSLESS), signed_input=True)
+    for row in (0, 127, 128, 139):
+        for value in (1, 2, 4, 8, 16, 32, 64, -128):
+            inputs = np.zeros((1, 140), dtype=np.int64)
+            inputs[0, row] = value
+            assert np.array_equal(run(product, inputs)[0], value * weights[:, row])
+
+
+def test_limit_case_2_the_most_negative_code() -> None:
+    weights, inputs = np.full((2, 128), -128), np.full((1, 128), -128)
+    product = kernel_product(weights, crossbar(array={"encoding": "offset"}, adc=LOSSLESS), signed_input=True)
+    assert run(product, inputs).tolist() == [[2_097_152, 2_097_152]]
+    with pytest.raises(InputError, match="-128"):
+        kernel_product(weights, crossbar(adc=LOSSLESS), signed_input=True)
+
+
+@pytest.mark.parametrize(
+    ("cell_bits", "array", "enough", "rows"),
+    [
+        (1, {"encoding": "offset"}, 8, 128),
+        (1, {"encoding": "offset"}, 7, 127),
+        (2, {"encoding": "offset"}, 9, 128),
+        (2, {"encoding": "differential"}, 10, 128),
+    ],
+)
+def test_limit_case_3_bits_that_cover_a_column(cell_bits: int, array: dict[str, Any], enough: int, rows: int) -> None:
+    bits = 4 if array["encoding"] == "offset" else 5
+    weights = np.full((1, rows), 2 ** (bits - 1) - 1)  # every cell at its highest level
+    inputs = np.ones((1, rows), dtype=np.int64)
+
+    def output(adc_bits: int) -> float:
+        unit = crossbar(array={**array, "cell_bits": cell_bits}, adc={"bits": adc_bits, "step_levels": 1.0})
+        return float(run(kernel_product(weights, unit, weight_bits=bits), inputs)[0, 0])
+
+    assert output(enough) == weights.sum()
+    assert output(enough - 1) < weights.sum()
+
+
+@pytest.mark.parametrize("array", MAPPINGS)
+@pytest.mark.parametrize("cell_bits", [1, 2])
+def test_limit_case_4_on_off_ratio_changes_nothing(array: dict[str, Any], cell_bits: int) -> None:
+    """Ratio 7 with 2-bit cells makes pedestals of half a level: rounding half to even would show."""
+    weights, inputs = random_codes(2, -127, 127, 6, 128), random_codes(3, 0, 255, 40, 128)
+    for ratio in (2.0, 3.0, 7.0, 50.0, math.inf):
+        cell = IdealCell(g_max_uS=70.0, g_min_uS=0.0 if math.isinf(ratio) else 70.0 / ratio)
+        adc = {"bits": 9 if cell_bits == 1 else 10, "step_levels": 1.0}
+        product = kernel_product(weights, crossbar(cell, array={**array, "cell_bits": cell_bits}, adc=adc))
+        assert np.array_equal(run(product, inputs), inputs @ weights.T)
+
+
+def test_limit_case_4_ratio_two_needs_one_bit_more() -> None:
+    cell = IdealCell(g_max_uS=70.0, g_min_uS=35.0)
+    weights, inputs = np.full((1, 128), 7), np.ones((1, 128), dtype=np.int64)
+    for bits, exact in ((9, True), (8, False)):
+        unit = crossbar(cell, array={"encoding": "offset", "cell_bits": 1}, adc={"bits": bits, "step_levels": 1.0})
+        got = run(kernel_product(weights, unit, weight_bits=4), inputs)[0, 0]
+        assert bool(got == 7 * 128) is exact
+
+
+@pytest.mark.parametrize("step", [2, 4, 8])
+@pytest.mark.parametrize("subtract", ["analog", "digital"])
+@pytest.mark.parametrize("signed_input", [False, True])
+def test_limit_case_5_rounding_noise(step: int, subtract: str, signed_input: bool) -> None:
+    weights = random_codes(4, -127, 127, 48, 128)
+    inputs = random_codes(5, *((-128, 127) if signed_input else (0, 255)), 1500, 128)
+    unit = crossbar(array={"subtract": subtract}, adc={"bits": 12, "step_levels": float(step)})
+    error = run(kernel_product(weights, unit, signed_input=signed_input), inputs) - inputs @ weights.T
+    planes, slices = sum(4**k for k in range(8)), sum(16**k for k in range(4))
+    columns = 2 if subtract == "digital" else 1
+    sd = step * math.sqrt(planes * slices / 12 * columns) * math.sqrt(1 - 1 / step**2)
+    assert math.isclose(step * 2820 * math.sqrt(columns) * math.sqrt(1 - 1 / step**2), sd, rel_tol=1e-3)
+    assert math.isclose(float(error.std()), sd, rel_tol=0.05)
+    biased = subtract == "analog" and not signed_input
+    expected = 255 * 85 / 2 if biased else 0.0  # half a level per conversion, planes and slices summed
+    weight_of_top = -1 / 255 if signed_input and subtract == "analog" else 0.0
+    assert abs(float(error.mean()) - expected - weight_of_top * 255 * 85 / 2) < 0.06 * sd
+
+
+def spread_of_outputs(unit: Crossbar, weights: np.ndarray, inputs: np.ndarray) -> float:
+    """sd of the output over 40 instances, in output units over the norm of the inputs; exact steps of 1/64 level."""
+    errors = []
+    for seed in range(40):
+        product, _ = made(weights, unit, seed=seed, causes=Causes(reading=False))
+        errors.append(outputs_of(product, inputs) - inputs @ weights.T)
+    return float(np.std(errors)) / float(np.linalg.norm(inputs))
+
+
+@pytest.mark.parametrize(("encoding", "factor"), [("differential", 93.5), ("offset", 66.1)])
+def test_limit_case_6_cell_errors(encoding: str, factor: float) -> None:
+    sigma = 0.05  # levels; g_min lies 20 sigma above zero, so nothing clamps
+    cell = RramCell(g_min_uS=3.0, g_max_uS=12.0, program_fraction=sigma / 3.0)
+    adc = {"bits": 14, "step_levels": 1 / 64}
+    weights, inputs = random_codes(6, -127, 127, 64, 24), random_codes(7, 0, 255, 1, 24)
+    unit = crossbar(cell, array={"encoding": encoding, "rows_active": 16}, adc=adc)
+    assert math.isclose(spread_of_outputs(unit, weights, inputs), factor * sigma, rel_tol=0.05)
+
+
+def test_limit_case_6_clamping_at_zero() -> None:
+    """Cells of zero conductance lose half of their error: random weights in pairs give about 71 sigma."""
+    sigma = 0.05
+    cell = RramCell(g_min_uS=0.0, g_max_uS=9.0, program_fraction=sigma / 3.0)
+    unit = crossbar(cell, array={"rows_active": 16}, adc={"bits": 14, "step_levels": 1 / 64})
+    weights, inputs = random_codes(8, -127, 127, 64, 24), random_codes(9, 0, 255, 1, 24)
+    assert math.isclose(spread_of_outputs(unit, weights, inputs), 71 * sigma, rel_tol=0.07)
+
+
+def read_errors(rows: int, rows_active: int, driven: int) -> np.ndarray:
+    """Errors of white read noise: 1-bit weights of pairs, `driven` of `rows` inputs at one."""
+    cell = RramCell(g_min_uS=0.0, g_max_uS=10.0, program_fraction=0.0, read_fraction=0.1)
+    unit = crossbar(cell, array={"cell_bits": 1, "rows_active": rows_active}, adc={"bits": 14, "step_levels": 1 / 16})
+    weights = np.ones((16, rows), dtype=np.int64)
+    inputs = np.zeros((1500, rows), dtype=np.int64)
+    inputs[:, :driven] = 1
+    product, _ = made(weights, unit, weight_bits=2, input_bits=1)
+    return outputs_of(product, inputs) - driven
+
+
+def test_limit_case_7_white_read_noise() -> None:
+    once = read_errors(64, 64, 32)
+    twice = read_errors(64, 64, 64)
+    assert math.isclose(float(once.std()), 0.1 * math.sqrt(32), rel_tol=0.05)
+    assert math.isclose(float(twice.std() / once.std()), math.sqrt(2), rel_tol=0.05)
+    regrouped = read_errors(64, 16, 64)  # the same rows in four conversions
+    assert math.isclose(float(regrouped.std() / twice.std()), 1.0, rel_tol=0.05)
+    averaged = twice.reshape(-1, 4, 16).mean(1)  # four reads of the same vector
+    assert math.isclose(float(twice.std() / averaged.std()), 2.0, rel_tol=0.08)
+    assert not read_errors(64, 64, 0).any()
+
+
+def test_limit_case_12_zero_points_cancel() -> None:
+    """x = zx everywhere gives the bias; with programming error it does not."""
+    layer, x = linear_on(crossbar(adc=LOSSLESS), zero=90)
+    flat = torch.zeros_like(x)  # the code of zero is zx
+    assert layer.bias is not None
+    word = layer.form.output
+    assert (layer(flat) - layer.bias.detach()).abs().max() <= word.step + float(layer.accumulator_factor(1.0).max())
+    noisy, x = linear_on(crossbar(RramCell(program_fraction=0.05), adc=LOSSLESS), zero=90, programmed=True)
+    assert noisy.bias is not None
+    assert (noisy(flat) - noisy.bias.detach()).abs().max() > 20 * word.step
+
+
+def noise_of(unit: Crossbar, gain: float = 1.0) -> float:
+    """Rms converter noise of one conversion in cell levels, as lowered."""
+    weights = np.ones((1, 64), dtype=np.int64)
+    product, _ = made(weights, unit, weight_bits=3, input_bits=1, gain=gain)
+    assert isinstance(product, CrossbarProduct)
+    array = product.copies[0]
+    assert array.noise_variance is not None
+    return math.sqrt(array.noise_variance[0] + 1 / 12) / array.grid
+
+
+def test_limit_case_15_noise_is_the_hardwares() -> None:
+    adc = {"bits": 8, "enob": 6.0, "gains": (1.0, 2.0, 4.0)}
+    full = noise_of(crossbar(adc=adc))
+    assert math.isclose(full, 4.0 * math.sqrt((4.0**2 - 1) / 12), rel_tol=1e-6)  # 384 levels on 127 codes: steps of 4
+    assert math.isclose(noise_of(crossbar(adc=adc), gain=4.0), full, rel_tol=1e-6)  # a quarter of the range
+    halved = noise_of(crossbar(adc=adc, array={"read_voltage_V": 0.1}))
+    assert math.isclose(20 * math.log10(halved / full), 6.02, abs_tol=0.01)
+
+
+def test_limit_case_15_four_copies_show_four_error_patterns() -> None:
+    unit = crossbar(RramCell(program_fraction=0.05), copies=4, adc=LOSSLESS)
+    weights, one = random_codes(10, -127, 127, 8, 64), random_codes(11, 0, 255, 1, 64)
+    product, stored = made(weights, unit, copies=4)
+    assert stored.conductances_uS is not None
+    assert len({copy.tobytes() for copy in stored.conductances_uS}) == 4
+    out = outputs_of(product, np.repeat(one, 8, axis=0))
+    assert len({row.tobytes() for row in out}) == 4
+    assert np.array_equal(out[:4], out[4:])  # vector i meets copy i % 4
+    assert np.array_equal(outputs_of(product, np.repeat(one, 3, axis=0), first=5), out[5:8])
