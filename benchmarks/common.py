@@ -1,0 +1,71 @@
+"""What every benchmark shares: timing in turns, a table on the screen, and one JSON file of figures."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+RESULTS = Path(__file__).parent / "results"
+PACKAGES = ("ohmfield", "torch", "numpy", "numba")
+
+
+def cpu_name() -> str:
+    """The processor's model name, where the system tells it."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def in_turns(runs: dict[str, Callable[[], object]], repeats: int = 5, *, cpu: bool = False) -> dict[str, float]:
+    """Median seconds of each run, taken in turns (A B A B ...), so that a slow minute of the machine hits all alike.
+
+    Each is run once before, uncounted. `cpu` counts processor seconds of this process, all threads added.
+    """
+    clock = time.process_time if cpu else time.perf_counter
+    for run in runs.values():
+        run()
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(repeats):
+        for name, run in runs.items():
+            start = clock()
+            run()
+            seconds[name].append(clock() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table on the screen; floats with four significant digits."""
+    table = Table(title=title)
+    for column in columns:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*(f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row))
+    Console(width=140).print(table)
+
+
+def write(name: str, figures: dict[str, Any]) -> Path:
+    """Writes `results/<name>.json`: command, machine, versions, then `figures`; a peer's is `ratio_vs_<peer>`."""
+    record = {
+        "command": " ".join(["python", f"benchmarks/{name}.py", *sys.argv[1:]]),
+        "machine": {"cpu": cpu_name(), "cores": os.cpu_count(), "system": platform.system()},
+        "versions": {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}},
+        **figures,
+    }
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    return path
