@@ -14,8 +14,8 @@ os.environ["OHMFIELD_THREADS"] = "1"
 
 import numpy as np
 import torch
-from common import in_turns, show, write
 
+from common import in_turns, show, write
 from ohmfield._kernels.crossbar import LoweredArray, reference
 from ohmfield._kernels.crossbar_fast import fast, pack
 from ohmfield.numerics import Noise
