@@ -17,6 +17,8 @@ NS_PER_S = 1e9
 BOLTZMANN_J_PER_K = 1.380649e-23
 
 Span = np.ndarray
+# One design's value, or an array of many.
+Number = float | int | np.number | np.ndarray
 
 
 def span(mid: float, low: float | None = None, high: float | None = None) -> Span:
@@ -57,7 +59,7 @@ class ActionCost:
     def __add__(self, other: ActionCost) -> ActionCost:
         return ActionCost(self.energy_pJ + other.energy_pJ, self.latency_ns + other.latency_ns)
 
-    def times(self, uses: float | np.ndarray) -> ActionCost:
+    def times(self, uses: Number) -> ActionCost:
         """The cost of that many uses, one after another."""
         return ActionCost(self.energy_pJ * uses, self.latency_ns * uses)
 
@@ -72,6 +74,6 @@ class PartCost:
     def __add__(self, other: PartCost) -> PartCost:
         return PartCost(self.area_um2 + other.area_um2, self.leakage_uW + other.leakage_uW)
 
-    def times(self, instances: float | np.ndarray) -> PartCost:
+    def times(self, instances: Number) -> PartCost:
         """That many instances."""
         return PartCost(self.area_um2 * instances, self.leakage_uW * instances)

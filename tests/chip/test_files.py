@@ -30,16 +30,15 @@ from ohmfield.chip.files import (
     show,
 )
 from ohmfield.chip.process import Process
-from ohmfield.chip.scaling import Number
-from ohmfield.quantities import ActionCost, PartCost, span
+from ohmfield.quantities import ActionCost, Number, PartCost, span
 from ohmfield.spec import InputError, knob, spec
 
 every_preset = pytest.mark.parametrize("name", ["rram-40nm", "dcim-28nm", "hybrid-40nm"])
 
 
-def edited(tmp_path: Path, name: str = "rram-40nm", **changes: object) -> Path:
-    """A preset with values at dotted paths (`__` for a dot) changed."""
-    data = show(load_chip(name))
+def edited(tmp_path: Path, **changes: object) -> Path:
+    """The RRAM preset with values at dotted paths (`__` for a dot) changed."""
+    data = show(load_chip("rram-40nm"))
     for path, value in changes.items():
         *folders, last = path.split("__")
         inner = data

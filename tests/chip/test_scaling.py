@@ -53,7 +53,8 @@ def test_twice_the_supply_four_times_the_energy(node: float, supply: float) -> N
 
 def test_arrays_pass_through() -> None:
     nodes = np.array([7.0, 28.0, 65.0])
-    np.testing.assert_allclose(scaling.digital_area(nodes), [scaling.digital_area(node) for node in nodes])
+    for area, node in zip(np.asarray(scaling.digital_area(nodes)), nodes, strict=True):
+        assert area == pytest.approx(scaling.digital_area(node))
 
 
 @pytest.mark.parametrize("node", [1.9, 181.0, 0.0, -5.0, float("nan"), np.array([28.0, 200.0])])

@@ -9,8 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from ohmfield.chip.process import Process
-from ohmfield.chip.scaling import Number
-from ohmfield.quantities import BOLTZMANN_J_PER_K, PJ_PER_J, ActionCost, PartCost
+from ohmfield.quantities import BOLTZMANN_J_PER_K, PJ_PER_J, ActionCost, Number, PartCost
 from ohmfield.spec import knob, spec
 
 ROOM_K = 300.0

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ohmfield.chip.scaling import Number
-from ohmfield.quantities import ActionCost, span
+from ohmfield.quantities import ActionCost, Number, span
 from ohmfield.spec import knob, spec
 
 # Share of the way from idle to busy power while a kernel runs: memory-bound work does not reach full load.

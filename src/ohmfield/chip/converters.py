@@ -9,8 +9,7 @@ import numpy as np
 from ohmfield.chip.adc import Adc
 from ohmfield.chip.anchors import ZIGZAG_ANALOG, Anchored, analog_area, analog_energy, given
 from ohmfield.chip.process import Process
-from ohmfield.chip.scaling import Number
-from ohmfield.quantities import ActionCost, PartCost, Sourced, span
+from ohmfield.quantities import ActionCost, Number, PartCost, Sourced, span
 from ohmfield.spec import spec
 
 # SAR energy: C (b + 1e-5 4^b) V^2, the shape ZigZag-IMC fits to 22-28 nm SRAM macros; the second term is noise-limited.

@@ -8,8 +8,8 @@ import numpy as np
 
 from ohmfield.chip.lines import DAC_FF, DAC_UM2, DRIVER_FF, DRIVER_UM2, LINE_FF
 from ohmfield.chip.process import Process
-from ohmfield.chip.scaling import REFERENCE_V, Number
-from ohmfield.quantities import ActionCost, PartCost
+from ohmfield.chip.scaling import REFERENCE_V
+from ohmfield.quantities import ActionCost, Number, PartCost
 from ohmfield.spec import knob, spec
 
 

@@ -14,9 +14,8 @@ import numpy as np
 from ohmfield.chip import library
 from ohmfield.chip.library import Block
 from ohmfield.chip.process import Process
-from ohmfield.chip.scaling import Number
 from ohmfield.chip.stages import stages
-from ohmfield.quantities import ActionCost, PartCost
+from ohmfield.quantities import ActionCost, Number, PartCost
 from ohmfield.spec import knob, spec
 
 # Significand of a 32-bit float, for requantisers that multiply in floating point.

@@ -12,8 +12,7 @@ import numpy as np
 
 from ohmfield.chip.anchors import ZIGZAG_DIGITAL, Anchored, gate_area, gate_energy, given
 from ohmfield.chip.process import Process
-from ohmfield.chip.scaling import Number
-from ohmfield.quantities import ActionCost, PartCost, Span, span
+from ohmfield.quantities import ActionCost, Number, PartCost, Span, span
 
 _ZIGZAG = "ZigZag-IMC gates, 28 nm 0.9 V, fitted to four digital macros"
 _NEUROSIM = "NeuroSim 1.3 component models"

@@ -6,8 +6,7 @@ import numpy as np
 
 from ohmfield.chip import scaling
 from ohmfield.chip.process import Process
-from ohmfield.chip.scaling import Number
-from ohmfield.quantities import ActionCost, PartCost, Span, span
+from ohmfield.quantities import ActionCost, Number, PartCost, Span, span
 from ohmfield.spec import knob, spec
 
 # CACTI, one port, one bank, 64-bit words, nominal supply: pJ per byte read and written, mm2, ns, by size and node.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ohmfield.quantities import Number
 from ohmfield.spec import InputError
 
 REFERENCE_NM, REFERENCE_V = 28.0, 0.9
@@ -37,8 +38,6 @@ ANALOG_ENERGY_EXPONENT = 1.0
 ANALOG_AREA_EXPONENT = 1.25
 # Between the measured V^-1.1 (Wang, 22 nm) and V^-2.7 (Jia, 65 nm; Sinangil, 7 nm).
 DELAY_SUPPLY_EXPONENT = 1.5
-
-Number = float | int | np.number | np.ndarray
 
 
 def _interpolate(table: dict[float, float], node_nm: Number) -> Number:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from ohmfield.chip import library
 from ohmfield.chip.library import Block
-from ohmfield.chip.scaling import Number
+from ohmfield.quantities import Number
 from ohmfield.spec import InputError
 
 Stages = tuple[Block, ...]

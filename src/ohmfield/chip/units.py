@@ -17,8 +17,8 @@ from ohmfield.chip.converters import ADCS
 from ohmfield.chip.dac import Dac
 from ohmfield.chip.lines import AMPLIFIER_FJ, AMPLIFIER_UM2, LINE_FF, SAMPLER_UM2
 from ohmfield.chip.process import Process
-from ohmfield.chip.scaling import REFERENCE_V, Number
-from ohmfield.quantities import ActionCost, PartCost, Span, span
+from ohmfield.chip.scaling import REFERENCE_V
+from ohmfield.quantities import ActionCost, Number, PartCost, Span, span
 from ohmfield.spec import family, knob, spec
 
 # Share of adders that toggle for one driven digit. ZigZag-IMC takes half the weight bits set; NeuroSim's calibration to

@@ -11,9 +11,8 @@ from torch import Tensor
 from ohmfield.chip.array import Array
 from ohmfield.chip.lines import AMPLIFIER_FJ, AMPLIFIER_UM2
 from ohmfield.chip.process import Process
-from ohmfield.chip.scaling import Number
 from ohmfield.numerics import Noise
-from ohmfield.quantities import ActionCost, PartCost
+from ohmfield.quantities import ActionCost, Number, PartCost
 from ohmfield.spec import knob, spec
 
 

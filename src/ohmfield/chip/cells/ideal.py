@@ -7,8 +7,7 @@ from typing import ClassVar
 from ohmfield.chip.array import Array
 from ohmfield.chip.cells.base import Cell
 from ohmfield.chip.process import Process
-from ohmfield.chip.scaling import Number
-from ohmfield.quantities import ActionCost, PartCost, span
+from ohmfield.quantities import ActionCost, Number, PartCost, span
 from ohmfield.spec import spec
 
 

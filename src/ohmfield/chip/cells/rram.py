@@ -12,9 +12,8 @@ from ohmfield.chip.anchors import Anchored, given
 from ohmfield.chip.array import Array
 from ohmfield.chip.cells.base import Cell
 from ohmfield.chip.process import Process
-from ohmfield.chip.scaling import Number
 from ohmfield.numerics import Noise
-from ohmfield.quantities import PJ_PER_FJ, ActionCost, PartCost, Sourced, span
+from ohmfield.quantities import PJ_PER_FJ, ActionCost, Number, PartCost, Sourced, span
 from ohmfield.spec import knob, spec
 
 NM_PER_UM = 1e3

@@ -11,8 +11,8 @@ from ohmfield.chip.array import Array
 from ohmfield.chip.cells.base import Cell
 from ohmfield.chip.lines import CHARGE_FF
 from ohmfield.chip.process import Process
-from ohmfield.chip.scaling import REFERENCE_V, Number
-from ohmfield.quantities import ActionCost, PartCost, Span, span
+from ohmfield.chip.scaling import REFERENCE_V
+from ohmfield.quantities import ActionCost, Number, PartCost, Span, span
 from ohmfield.spec import spec
 
 NM_PER_UM = 1e3
