@@ -213,7 +213,10 @@ def loss_section(data: ReportData, drawn: Drawn) -> str:
     )
     if not panels:
         return ""
-    note = "Each step adds one cause to those before it, in this order; another order would share them out differently."
+    note = (
+        "Each step adds one cause to those before it, in this order; another order would share them out differently. "
+        "The axis does not start at zero."
+    )
     return _note(note) + _grid("charts", panels)
 
 
