@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import reprlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
@@ -13,6 +14,10 @@ from pydantic import BeforeValidator, ConfigDict, Field, InstanceOf, TypeAdapter
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 T = TypeVar("T")
+
+# A few kilobytes of YAML can stand for gigabytes of nested lists: what a message quotes is cut short.
+_short = reprlib.Repr()
+_short.maxlevel, _short.maxstring, _short.maxother, _short.maxlong = 2, 80, 80, 80
 
 # What a field may change. The contract: whatever moves the picture must also move the bill ("both"), unless it
 # describes surroundings no designer chooses ("environment": stuck rate, temperature) or is a name ("label").
@@ -61,8 +66,8 @@ def family(base: type, members: dict[str, type], *, default: str | None = None) 
             return value
         fields = dict(value)
         kind = fields.pop("kind", default)
-        if kind not in members:
-            raise ValueError(f"kind {kind!r} is not known; known kinds: {', '.join(sorted(members))}")
+        if not isinstance(kind, str) or kind not in members:
+            raise ValueError(f"kind {_short.repr(kind)} is not known; known kinds: {', '.join(sorted(members))}")
         return build(members[kind], fields)
 
     return Annotated[InstanceOf[base], BeforeValidator(load)]
@@ -89,7 +94,7 @@ def first_fault(error: pydantic.ValidationError, where: str = "") -> InputError:
     elif first["type"] == "missing":
         message = "is missing"
     elif first["type"] != "value_error":
-        message = f"{first['input']!r} is not allowed: {message[0].lower()}{message[1:]}"
+        message = f"{_short.repr(first['input'])} is not allowed: {message[0].lower()}{message[1:]}"
     more = len(error.errors()) - 1
     if more:
         message += f" (and {more} more)"
