@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +10,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+from common import show, write
 from ohmfield.quantities import MID, Span
 from validation.silicon import MACROS, Macro, area_um2, energy_fJ_per_MAC
 
@@ -58,30 +55,13 @@ def spread(ratios: list[float]) -> float:
     return round(float(np.exp(np.mean(np.abs(np.log(ratios))))), 3)
 
 
-def write_results(name: str, figures: dict[str, Any]) -> None:
-    """`results/<name>.json`: the figures, the command, the machine and the versions."""
-    versions = {package: version(package) for package in ("ohmfield", "numpy")}
-    card = {
-        "command": f"python benchmarks/{name}.py",
-        "machine": {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count()},
-        "versions": {"python": platform.python_version(), **versions},
-    }
-    folder = Path(__file__).parent / "results"
-    folder.mkdir(exist_ok=True)
-    (folder / f"{name}.json").write_text(json.dumps({**card, **figures}, indent=2) + "\n", encoding="utf-8")
-
-
 def main() -> None:
     results = {macro.title: figures(macro) for macro in MACROS}
     energy = [facts["energy_ratio"] for facts in results.values()]
     area = [facts["area_ratio"] for facts in results.values() if "area_ratio" in facts]
-    print(f"{'macro':62} {'energy':>8} {'in range':>9} {'own':>6} {'area':>6} {'in range':>9}")
-    for title, facts in results.items():
-        print(
-            f"{title:62} {facts['energy_ratio']:8.2f} {facts['energy_within_range']!s:>9} "
-            f"{facts['energy_ratio_with_own_constants']:6.2f} {facts['area_ratio']:6.2f} "
-            f"{facts['area_within_range']!s:>9}"
-        )
+    columns = ("macro", "energy: model / reported", "in range", "with own constants", "area", "in range")
+    keys = ("energy_ratio", "energy_within_range", "energy_ratio_with_own_constants", "area_ratio", "area_within_range")
+    show("Leave-one-out", columns, [[title, *(facts[key] for key in keys)] for title, facts in results.items()])
     summary = {
         "energy_times_off_geometric_mean": spread(energy),
         "energy_times_off_worst": round(float(np.exp(np.max(np.abs(np.log(energy))))), 3),
@@ -89,8 +69,8 @@ def main() -> None:
         "area_times_off_worst": round(float(np.exp(np.max(np.abs(np.log(area))))), 3),
         "macros": len(MACROS),
     }
-    print(summary)
-    write_results("macros", {**summary, "macro": results})
+    show("Times off, either way", ("figure", "value"), list(summary.items()))
+    write("macros", {**summary, "macro": results})
 
 
 if __name__ == "__main__":

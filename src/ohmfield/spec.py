@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 # A few kilobytes of YAML can stand for gigabytes of nested lists: what a message quotes is cut short.
 _short = reprlib.Repr()
-_short.maxlevel, _short.maxstring, _short.maxother, _short.maxlong = 2, 80, 80, 80
+_short.maxlevel, _short.maxstring, _short.maxother, _short.maxlong = 1, 80, 80, 80
 
 # What a field may change. The contract: whatever moves the picture must also move the bill ("both"), unless it
 # describes surroundings no designer chooses ("environment": stuck rate, temperature) or is a name ("label").

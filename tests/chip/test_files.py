@@ -153,6 +153,19 @@ def test_a_malicious_tag_runs_nothing(tmp_path: Path) -> None:
     assert not target.exists()
 
 
+def test_a_few_lines_that_stand_for_a_billion_are_refused_at_once(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+    file = tmp_path / "bomb.yaml"
+    file.write_text("\n".join([*lines, "process: {node_nm: *a8, supply_V: 1.0, clock_GHz: 1.0}"]))
+    assert len(fault(file)) < 400
+
+
+@pytest.mark.parametrize("kind", [[1], {"a": 1}, 7, None])
+def test_a_kind_that_is_no_text(tmp_path: Path, kind: object) -> None:
+    assert "is not known; known kinds: flash, ramp, sar" in fault(edited(tmp_path, units__crossbar__adc__kind=kind))
+
+
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "just words\n", "a: [1\n", "a: 1\n\tb: 2\n"])
 def test_files_that_are_no_chip(tmp_path: Path, text: str) -> None:
     file = tmp_path / "odd.yaml"
