@@ -86,6 +86,8 @@ def test_siren_init_bounds() -> None:
     mlp = MLP(2, 3, 64, 2, Sine)
     siren_init(mlp, Noise(0), 30.0, first_bias=4.0)
     first, second = mlp.layers[0], mlp.layers[1]
+    assert isinstance(first, torch.nn.Linear)
+    assert isinstance(second, torch.nn.Linear)
     assert 0.45 < float(first.weight.detach().abs().max()) <= 0.5
     assert 3.5 < float(first.bias.detach().abs().max()) <= 4.0
     bound = math.sqrt(6 / 64) / 30

@@ -52,7 +52,7 @@ def test_coordinates_are_rescaled_for_decoders_that_want_it() -> None:
 def test_a_projection_can_be_given() -> None:
     projection = 3.0 * Noise(1).normal((2, 16))
     field = presets.gaussian_encoder(num_frequencies=16, projection=projection)
-    assert torch.equal(field.encoding.projection, projection)
+    assert torch.equal(field.state_dict()["encoding.projection"], projection)
     again = presets.build(field.config)
     again.load_state_dict(field.state_dict())
     coords = Noise(0).uniform((9, 2))

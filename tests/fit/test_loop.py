@@ -40,7 +40,7 @@ def test_bits_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.MonkeyP
     fields = []
     for threads in ("1", "2"):
         monkeypatch.setenv("OHMFIELD_THREADS", threads)
-        fields.append(fit(_field(), shapes(32), FitOptions(steps=20, batch=300), progress=False).field)
+        fields.append(fit(_field(), shapes(80), FitOptions(steps=5, batch=5000), progress=False).field)
     for one, two in zip(fields[0].parameters(), fields[1].parameters(), strict=True):
         assert torch.equal(one, two)
 

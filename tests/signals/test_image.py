@@ -54,7 +54,9 @@ def write_png16(path: Path, pixels: np.ndarray, filters: list[int]) -> None:
     width=st.integers(1, 6),
     seed=st.integers(0, 99),
 )
-def test_png_of_16_bits_and_any_filter(tmp_path_factory, samples: int, filters: list[int], width: int, seed: int) -> None:
+def test_png_of_16_bits_and_any_filter(
+    tmp_path_factory, samples: int, filters: list[int], width: int, seed: int
+) -> None:
     pixels = np.random.default_rng(seed).integers(0, 65536, (len(filters), width, samples), dtype=np.uint16)
     path = tmp_path_factory.getbasetemp() / "deep.png"
     write_png16(path, pixels, filters)
@@ -130,7 +132,9 @@ def test_png_that_claims_too_much_is_refused_before_it_is_inflated(tmp_path: Pat
         image(path)
 
 
-@pytest.mark.parametrize("bad", [np.zeros((3, 3, 5), np.uint8), np.full((3, 3), 1.5), np.zeros((3, 3), np.int32), np.zeros(9)])
+@pytest.mark.parametrize(
+    "bad", [np.zeros((3, 3, 5), np.uint8), np.full((3, 3), 1.5), np.zeros((3, 3), np.int32), np.zeros(9)]
+)
 def test_bad_arrays(bad: np.ndarray) -> None:
     with pytest.raises(InputError):
         image(bad)

@@ -122,9 +122,7 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         sizes = [num_inputs, *([width] * depth), num_outputs]
-        self.layers = nn.ModuleList(
-            torch.nn.utils.skip_init(nn.Linear, m, n, bias=bias) for m, n in pairwise(sizes)
-        )
+        self.layers = nn.ModuleList(torch.nn.utils.skip_init(nn.Linear, m, n, bias=bias) for m, n in pairwise(sizes))
         self.activations = nn.ModuleList(activation() for _ in range(depth))
 
     def forward(self, x: Float[Tensor, "num_points inputs"]) -> Float[Tensor, "num_points outputs"]:

@@ -36,6 +36,9 @@ from ohmfield.spec import InputError, to_plain
 CHUNKS = 2
 """Parts of a batch that threads work on; fixed, so that the bits do not depend on the number of threads."""
 
+SMALLEST_CHUNK = 2048
+"""Points that are worth a thread: below, handing over Python's lock costs more than it gains."""
+
 CHECKPOINT_S = 10.0
 """Seconds between two writes of `resume.safetensors`: what a killed run loses at most."""
 
@@ -152,7 +155,7 @@ class _Training:
         if not self.plain:
             loss, gradients = chunk((coords, values))
             return loss, list(gradients)
-        size = -(-len(coords) // CHUNKS)
+        size = max(SMALLEST_CHUNK, -(-len(coords) // CHUNKS))
         parts = run_parallel(chunk, list(zip(coords.split(size), values.split(size), strict=True)))
         total = list(parts[0][1])
         for _, gradients in parts[1:]:

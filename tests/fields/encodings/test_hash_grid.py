@@ -79,7 +79,8 @@ def test_children_are_never_bypassed() -> None:
     assert torch.allclose(grid(coords), plain, atol=1e-6)
     assert seen == [(50, 4, 4, 2)]
     handle.remove()
-    table = _Doubled(*grid.table.weight.shape)
+    num_rows, num_features = grid.table.weight.shape
+    table = _Doubled(num_rows, num_features)
     table.weight = grid.table.weight
     grid.table = table
     assert torch.allclose(grid(coords), 2 * plain, atol=1e-6)
