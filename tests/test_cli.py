@@ -306,3 +306,28 @@ def test_disk_full_while_reporting(fitted: Path, tmp_path: Path) -> None:
     assert "cannot be written" in done.stderr
     assert not (out / "report.html").exists()
     assert not [path for path in out.rglob(".*") if path.is_file()]
+
+
+@pytest.mark.slow
+def test_demo_goes_on_where_it_was(picture: Path, tmp_path: Path, capsys: Output) -> None:
+    words = ["demo", "--out", str(tmp_path), "--photo", str(picture), "--steps", "20", "--tune-steps", "0"]
+    assert run([*words, "--chip", "dcim-28nm"]) == 0
+    page = tmp_path / "report.html"
+    assert str(page) in capsys.readouterr().out
+    page.unlink()
+    assert run([*words, "--chip", "dcim-28nm,rram-40nm", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert "dcim-28nm: saved already, read back" in captured.err
+    assert set(json.loads(captured.out)["chips"]) == {"dcim-28nm", "rram-40nm"}
+    assert page.exists()
+
+
+def test_measuring_keeps_the_machine_as_a_baseline(
+    fitted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert run(["doctor", "--measure", "--json"]) == 0
+    measured = plain_json(capsys)["measured"]
+    assert measured["peak_GFLOPs"] > 0
+    assert run(["report", str(fitted), "--json"]) == 0
+    assert measured["name"] in plain_json(capsys)["baselines"]
