@@ -14,6 +14,7 @@ import torch
 
 from ohmfield.fields import presets
 from ohmfield.fields.field import Field
+from ohmfield.fit import loop
 from ohmfield.fit.loop import fit
 from ohmfield.fit.options import FitOptions, suggested_options
 from ohmfield.fit.runs import load_run
@@ -67,6 +68,22 @@ def test_modules_with_state_of_their_own_are_called_in_order_by_one_thread() -> 
     field.decoder.activations[0] = counting
     fit(field, shapes(16), FitOptions(steps=3, batch=100), progress=False)
     assert counting.sizes == [100, 100, 100, 256]
+
+
+def test_an_epoch_meets_each_point_once_and_the_next_in_another_order() -> None:
+    signal = shapes(16)
+    training = loop._Training(_field(), signal, FitOptions(steps=100, batch=64))
+    epochs = []
+    for first in (0, 4):
+        seen = []
+        for training.step in range(first, first + 4):
+            seen.append(training.batch()[0])
+        epochs.append(torch.cat(seen))
+    assert not torch.equal(*epochs)
+    for epoch in epochs:
+        assert torch.equal(epoch.unique(dim=0), signal.coords.unique(dim=0))
+    training.step = 2  # a step's points do not depend on the steps before
+    assert torch.equal(training.batch()[0], epochs[0][128:192])
 
 
 def test_callback_sees_each_step() -> None:
