@@ -19,7 +19,14 @@ def progress() -> Console:
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], words: bool = False) -> Table:
     """A plain table: numbers to the right, `words` to the left."""
-    made = Table(title=title or None, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    made = Table(
+        title=title or None,
+        title_justify="left",
+        box=None,
+        show_header=any(columns),
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+    )
     for place, column in enumerate(columns):
         made.add_column(column, justify="left" if words or place == 0 else "right", overflow="fold")
     for row in rows:
