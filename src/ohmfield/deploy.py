@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -30,7 +30,7 @@ from ohmfield.simulate.formats import choose_formats
 from ohmfield.simulate.layers import ChipLinear, ChipTable
 from ohmfield.simulate.lower import Causes
 from ohmfield.simulate.products import CrossbarProduct, Product
-from ohmfield.simulate.programmed import Programmed, product_of, program_layer
+from ohmfield.simulate.programmed import Programmed, product_of, program_layer, stored_codes
 from ohmfield.simulate.run import install, predict, program
 from ohmfield.simulate.waterfall import waterfall
 from ohmfield.spec import knob, spec
@@ -53,6 +53,13 @@ class Recipe:
     tune_rate: float = knob("label", 1e-3, gt=0, le=1, doc="Adam's step size at the start; cosine to a hundredth")
     tune_table: bool = knob("label", False, doc="whether stored tables are tuned as well")
     noise_aware: bool = knob("label", False, doc="fine-tune on a freshly drawn chip instance in every step")
+    weight_clip: float | None = knob(
+        "both",
+        None,
+        gt=0.05,
+        le=1,
+        doc="part of the calibrated weight range that is kept; default 0.5 where tuned noise-aware",
+    )
     elapsed_s: float = knob("environment", 0.0, ge=0, doc="age of the instance, counted from its first read")
 
 
@@ -115,7 +122,7 @@ def deploy(
     notes += _draw_projections(model, chip, recipe, seed)
     say("calibrate")
     chosen = _calibration_coords(data, recipe)
-    formats = choose_formats(model, chip, placement, chosen, recipe.calibration)
+    formats = choose_formats(model, chip, placement, chosen, recipe.calibration, _weight_clip(recipe))
     module = convert(model, chip, placement, formats)
     gains = choose_gains(module, chip, chosen, rule=recipe.calibration, granularity=recipe.granularity)
     if recipe.tune_steps:
@@ -156,11 +163,13 @@ def tune(
     """
     steps = dict.fromkeys(chip_layers(module), 0)
 
-    def draw(layer: ChipLinear) -> Product:
+    def draw(layer: ChipLinear) -> tuple[Product, Tensor]:
         steps[layer.path] += 1
         seed = -steps[layer.path]  # instances that no deployment has
-        stored = program_layer(layer.weight_codes().numpy(), layer.plan, chip, seed, gains.get(layer.path, ()))
-        return product_of(stored, layer.plan, chip, Causes(), seed, recipe.elapsed_s)
+        plan = replace(layer.plan, copies=1)
+        stored = program_layer(layer.weight_codes().numpy(), plan, chip, seed, gains.get(layer.path, ()))
+        codes = torch.from_numpy(stored_codes(stored, plan, chip, recipe.elapsed_s))
+        return product_of(stored, plan, chip, Causes(), seed, recipe.elapsed_s), codes
 
     for parameter in module.parameters():
         parameter.requires_grad_(False)
@@ -180,6 +189,13 @@ def tune(
             layer.draw = None
         module.eval()
     return module
+
+
+def _weight_clip(recipe: Recipe) -> float:
+    """Errors of cells are relative to the range: half of it halves them, and tuning repairs what it cuts off."""
+    if recipe.weight_clip is not None:
+        return recipe.weight_clip
+    return 0.5 if recipe.noise_aware and recipe.tune_steps else 1.0
 
 
 def _calibration_coords(data: Points, recipe: Recipe) -> Float[Tensor, "num dim"]:

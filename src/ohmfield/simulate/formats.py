@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ohmfield.chip.chip import Chip
-from ohmfield.chip.fixed import Word, word_for
+from ohmfield.chip.digital import Requantiser
+from ohmfield.chip.fixed import Word, dyadic, word_for
 from ohmfield.chip.units import Crossbar
 from ohmfield.compress.quantise import Rule, fit_grid, observe
 from ohmfield.fields.decoders import ACTIVATIONS
@@ -52,12 +53,17 @@ Formats = Mapping[str, Format]
 
 
 def choose_formats(
-    model: nn.Module, chip: Chip, placement: Placement, coords: Float[Tensor, "num dim"], rule: Rule = "mse"
+    model: nn.Module,
+    chip: Chip,
+    placement: Placement,
+    coords: Float[Tensor, "num dim"],
+    rule: Rule = "mse",
+    weight_clip: float = 1.0,
 ) -> dict[str, Format]:
     """A format for every layer that `placement` puts on a unit, from what the float `model` does at `coords`.
 
     Grids of inputs and tables have power-of-two scales, so a word becomes an input code by a shift. Words are the
-    finest that hold what was seen and a quarter more.
+    finest that hold what was seen and a quarter more. `weight_clip` scales every weight range that the rule chose.
     """
     modules = dict(model.named_modules())
     watched = {path: m for path, m in modules.items() if isinstance(m, (nn.Linear, HashGrid, *ACTIVATIONS.values()))}
@@ -67,7 +73,9 @@ def choose_formats(
     for path, module in watched.items():
         if isinstance(module, nn.Linear):
             if (unit := unit_of(path, placement)) is not None:
-                formats[path] = _linear(module, chip, unit, placement, seen.inputs[path], seen.outputs[path], rule)
+                made = _linear(module, chip, unit, placement, seen.inputs[path], seen.outputs[path], rule)
+                clipped = replace(made.weight, scale=made.weight.scale * weight_clip)
+                formats[path] = replace(made, weight=_snapped(clipped, made.input, made.output, chip.requantiser))
         elif isinstance(module, HashGrid):
             if unit_of(f"{path}.interpolate", placement) is not None and chip.gather is not None:
                 formats[path] = _gather(module, chip, seen.outputs[path], rule)
@@ -98,6 +106,16 @@ def _linear(
     grid = fit_grid(inputs, placement.input_bits, rule=rule, signed=bool((inputs < 0).any()), power_of_two=True)
     word = word_for(float(outputs.abs().max()) * HEADROOM, chip.requantiser.word_bits)
     return LinearFormat(weight, placement.weight_bits, grid, word)
+
+
+def _snapped(weight: Grid, inputs: Grid, word: Word, unit: Requantiser) -> Grid:
+    """`weight` with scales that the requantiser multiplies exactly: off by 2^-multiplier_bits at most."""
+    if unit.rule == "float":
+        return weight
+    others = float(inputs.scale) * 2.0**word.fraction
+    multiplier, shift = dyadic((torch.as_tensor(weight.scale).double() * others).flatten(), unit)
+    scale = (multiplier.double() * 2.0 ** -shift.double() / others).float()  # 24 bits hold it exactly
+    return replace(weight, scale=scale.reshape(torch.as_tensor(weight.scale).shape))
 
 
 def _gather(grid: HashGrid, chip: Chip, features: Tensor, rule: Rule) -> GatherFormat:

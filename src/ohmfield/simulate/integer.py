@@ -74,16 +74,17 @@ def _activation(activation: torch.nn.Module, codes: Tensor, word: Word) -> Words
 
 
 def fake_quantised_forward(field: Field, coords: Float[Tensor, "num dim"]) -> Float[Tensor, "num channels"]:
-    """The same field in float arithmetic: rounded weights, inputs and words, float32 products and biases.
+    """The same field in float32 arithmetic, fake-quantised: weights, biases, inputs and words rounded to their grids.
 
-    The activation twins and the gather unit are the chip's; bias and requantiser are not rounded apart.
+    The activation twins and the gather unit are the chip's.
     """
     x = field.encoding(coords)
     activations = list(field.decoder.activations)
     for index, layer in enumerate(field.decoder.layers):
         assert isinstance(layer, ChipLinear)
         weight = layer.form.weight.fake(layer.weight)
-        product = torch.nn.functional.linear(layer.form.input.fake(x), weight, layer.bias)
+        bias = (layer.bias_codes(1.0) * layer.accumulator_factor(1.0)).float()
+        product = torch.nn.functional.linear(layer.form.input.fake(x), weight, bias)
         word = layer.form.output
         x = word.values(word.codes(product))
         x = activations[index](x) if index < len(activations) else x
