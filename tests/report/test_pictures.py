@@ -32,6 +32,10 @@ def test_limit_is_a_power_of_two_that_covers_the_map() -> None:
     assert pictures.error_limit([np.zeros((4, 4))]) == 1.0
 
 
+def test_scale_is_logarithmic() -> None:
+    assert pictures.error_shade(np.array([0.0, 1.0, 3.0, 15.0, 99.0]), 15.0) == pytest.approx([0, 0.25, 0.5, 1, 1])
+
+
 def test_error_image_goes_from_black_to_the_brightest_colour() -> None:
     image = pictures.error_image(np.array([[0.0, 8.0, 99.0]]), 8.0).convert("RGB")
     assert [image.getpixel((x, 0)) for x in range(3)] == [pictures.colormap()[i] for i in (0, 255, 255)]

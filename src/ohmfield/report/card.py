@@ -52,7 +52,7 @@ def _chip(summary: DeploymentSummary) -> str:
     assumed = [str(line) for line in chip.get("assumed", ())]
     more = [
         (f"Assumed in {summary.name} ({len(assumed)})", assumed),
-        ("Warnings of the bill", summary.costs.warnings),
+        ("Warnings of the bill", [w for w in summary.costs.warnings if w.removeprefix("assumed: ") not in assumed]),
         ("Paths taken and defaults", summary.notes),
     ]
     blocks = "".join(f"<h4>{escape(title)}</h4>{lines(items)}" for title, items in more if items)

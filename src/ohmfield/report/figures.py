@@ -190,7 +190,7 @@ def waterfall_limits(summaries: Sequence[DeploymentSummary]) -> tuple[float, flo
     levels = [psnr_dB for summary in summaries for _, psnr_dB in summary.waterfall if math.isfinite(psnr_dB)]
     low, high = min(levels, default=0.0), max(levels, default=1.0)
     room = max(high - low, 1.0)
-    return math.floor(low - 0.25 * room), math.ceil(high + 0.1 * room)
+    return max(0, math.floor(low - 0.25 * room)), math.ceil(high + 0.1 * room)
 
 
 def _wrap(text: str) -> str:

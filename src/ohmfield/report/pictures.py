@@ -50,14 +50,19 @@ def error_levels(picture: Picture, truth: Picture, peak: float = 1.0) -> Float[n
 
 
 def error_limit(maps: Sequence[np.ndarray]) -> float:
-    """Top of a shared error scale: the 99.5th percentile of the worst map, rounded up to 1, 2, 4, 8 ... levels."""
+    """Top of a shared error scale: the 99.5th percentile of the worst map, rounded up to 1, 2, 4 ... 255 levels."""
     worst = max((float(np.percentile(levels, 99.5)) for levels in maps), default=1.0)
-    return float(2.0 ** max(0, int(np.ceil(np.log2(max(worst, 1e-9))))))
+    return float(min(255.0, 2.0 ** max(0, int(np.ceil(np.log2(max(worst, 1e-9)))))))
+
+
+def error_shade(levels: np.ndarray, limit: float) -> np.ndarray:
+    """Place of an error on the colour scale, 0 to 1: `log(1 + e) / log(1 + limit)`, so that one level shows as well."""
+    return np.clip(np.log1p(levels) / np.log1p(limit), 0.0, 1.0)
 
 
 def error_image(levels: Float[np.ndarray, "height width"], limit: float) -> Image.Image:
     """An error map in `ERROR_COLORMAP`; black is no error, the brightest colour is `limit` levels or more."""
-    image = Image.fromarray(np.floor(np.clip(levels / limit, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8))
+    image = Image.fromarray(np.floor(error_shade(levels, limit) * 255.0 + 0.5).astype(np.uint8))
     image.putpalette([channel for color in colormap() for channel in color])
     return image
 

@@ -90,9 +90,11 @@ def errors_section(data: ReportData, drawn: Drawn) -> str:
     """Error maps on one scale, and the crops worth a closer look."""
     views = shown(data)
     stops = ", ".join(f"rgb{color}" for color in pictures.colormap()[::15])
-    scale = (
-        f'<div class="scale"><span>0</span><span style="background: linear-gradient(90deg, {stops})"></span>'
-        f"<span>{drawn.error_limit:g} or more of 255 levels</span></div>"
+    ticks = [tick for tick in (0, 1, 4, 16, 64) if tick < drawn.error_limit / 1.5] + [drawn.error_limit]
+    places = 100.0 * pictures.error_shade(np.array(ticks), drawn.error_limit)
+    labels = "".join(f'<i style="left: {at:.1f}%">{tick:g}</i>' for at, tick in zip(places, ticks, strict=True))
+    scale = f'<div class="scale"><div style="background: linear-gradient(90deg, {stops})"></div>{labels}</div>' + _note(
+        "in levels of 255, on a logarithmic scale; its end means that much or more"
     )
     maps = "".join(
         f"<figure>{_image(drawn.images[f'{name}-error'], f'error of {title}', len(drawn.images))}"
@@ -120,9 +122,11 @@ def numbers_section(data: ReportData) -> str:
     head = "".join(f'<th scope="col">{column.title}<small>{column.unit}</small></th>' for column in columns)
     rows = [_chip_row(summary, columns) for summary in data.summaries]
     rows += [_baseline_row(baseline, data, columns) for baseline in data.baselines]
-    stated = {summary.costs.boundary: summary.costs.efficiency for summary in data.summaries}
-    boundaries = " ".join(f"Boundary: {boundary}. Efficiency: {text}." for boundary, text in stated.items())
-    note = f"Middle estimate, and below it low – high from the spread of the sourced constants. {escape(boundaries)}"
+    boundaries = escape("; ".join(dict.fromkeys(summary.costs.boundary for summary in data.summaries)))
+    note = (
+        "Middle estimate, and below it low – high from the spread of the sourced constants. Boundary of the chips: "
+        f"{boundaries}. One multiply-accumulate is two operations; the card states precision, utilisation and activity."
+    )
     if data.baselines:
         note += (
             " Shaded rows are rooflines: the same field in float on a processor, estimated from its peak figures. "
@@ -215,7 +219,7 @@ def loss_section(data: ReportData, drawn: Drawn) -> str:
         return ""
     note = (
         "Each step adds one cause to those before it, in this order; another order would share them out differently. "
-        "The axis does not start at zero."
+        "The axis may start above zero."
     )
     return _note(note) + _grid("charts", panels)
 
