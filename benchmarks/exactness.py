@@ -30,6 +30,7 @@ from ohmfield.simulate.calibrate import layer_inputs
 from ohmfield.simulate.convert import convert
 from ohmfield.simulate.formats import choose_formats
 from ohmfield.simulate.integer import fake_quantised_forward, integer_forward
+from ohmfield.simulate.layers import ChipLinear
 from ohmfield.simulate.lower import Causes
 from ohmfield.simulate.run import CHUNK, install, predict, program
 
@@ -105,6 +106,7 @@ def input_codes_differing(module: Field, coords: torch.Tensor) -> float:
     x = module.encoding(coords)
     activations = list(module.decoder.activations)
     for index, layer in enumerate(module.decoder.layers):
+        assert isinstance(layer, ChipLinear)
         seen[layer.path] = layer.input_codes(x)
         weight = layer.form.weight.fake(layer.weight)
         bias = (layer.bias_codes(1.0) * layer.accumulator_factor(1.0)).float()

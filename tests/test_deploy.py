@@ -119,7 +119,7 @@ def test_a_gaussian_projection_is_drawn_from_cells(signal: Points) -> None:
     assert any("is kept" in note for note in kept.notes)
     drawn = deploy(field, chip, signal, Recipe(tune_steps=2, tune_batch=64, calibration_points=64))
     assert any("drawn from pairs" in note for note in drawn.notes)
-    trained = field.encoding.projection
+    trained = field.get_buffer("encoding.projection")
     encoding = drawn.module.encoding
     assert isinstance(encoding, GaussianEncoding)
     assert not torch.equal(encoding.projection, trained)

@@ -36,6 +36,7 @@ from ohmfield.simulate.waterfall import waterfall
 from ohmfield.spec import knob, spec
 
 Progress = Callable[[str], None]
+NOISY_RATE = 0.3  # step size of the noise-aware half over that of the first
 EXAMPLE_ITEMS = 64  # coordinates that a trace runs
 
 
@@ -52,7 +53,7 @@ class Recipe:
     tune_batch: int = knob("label", 4096, ge=16, le=2**20, doc="coordinates per step")
     tune_rate: float = knob("label", 1e-3, gt=0, le=1, doc="Adam's step size at the start; cosine to a hundredth")
     tune_table: bool = knob("label", False, doc="whether stored tables are tuned as well")
-    noise_aware: bool = knob("label", False, doc="fine-tune on a freshly drawn chip instance in every step")
+    noise_aware: bool = knob("label", False, doc="second half of the tuning on a freshly drawn chip in every step")
     weight_clip: float | None = knob(
         "both",
         None,
@@ -159,7 +160,7 @@ def tune(
 ) -> nn.Module:
     """Fine-tunes the converted `module` in place on `data`; its number formats stay as they are.
 
-    The forward is fake-quantised, or with `noise_aware` that of a new chip instance in each step, seeds of its own.
+    The forward is fake-quantised; with `noise_aware` that of a new chip instance in each step of the second half.
     """
     steps = dict.fromkeys(chip_layers(module), 0)
 
@@ -177,13 +178,19 @@ def tune(
         if isinstance(child, ChipLinear) or (isinstance(child, ChipTable) and recipe.tune_table):
             for parameter in child.parameters(recurse=False):
                 parameter.requires_grad_(True)
-    for layer in chip_layers(module).values():
-        layer.draw = draw if recipe.noise_aware else None
-    options = FitOptions(
-        steps=recipe.tune_steps, batch=recipe.tune_batch, learning_rate=recipe.tune_rate, epsilon=1e-8, seed=1
-    )
+    phases = [(recipe.tune_steps, recipe.tune_rate, False)]
+    if recipe.noise_aware:  # first to the formats, then to the errors: their gradients are noisy, so smaller steps
+        first = recipe.tune_steps // 2
+        phases = [(first, recipe.tune_rate, False), (recipe.tune_steps - first, NOISY_RATE * recipe.tune_rate, True)]
     try:
-        fit(module.train(), data, options, progress=False)  # type: ignore[arg-type]
+        for number, (count, rate, noisy) in enumerate(phases):
+            for layer in chip_layers(module).values():
+                layer.draw = draw if noisy else None
+            if count:
+                options = FitOptions(
+                    steps=count, batch=recipe.tune_batch, learning_rate=rate, epsilon=1e-8, seed=1 + number
+                )
+                fit(module.train(), data, options, progress=False)  # type: ignore[arg-type]
     finally:
         for layer in chip_layers(module).values():
             layer.draw = None
