@@ -17,13 +17,14 @@ from ohmfield.chip.adc import Adc
 from ohmfield.chip.array import Array
 from ohmfield.chip.cells import CELLS
 from ohmfield.chip.cells.base import Cell
+from ohmfield.chip.chip import Chip
 from ohmfield.chip.converters import ADCS
 from ohmfield.chip.files import load_chip, save_chip
 from ohmfield.chip.process import Process
 from ohmfield.cost.evaluate import evaluate
 from ohmfield.fields.presets import instant_ngp
 from ohmfield.numerics import Noise
-from ohmfield.quantities import ActionCost, PartCost, span
+from ohmfield.quantities import ActionCost, Number, PartCost, span
 from ohmfield.signals.synthetic import shapes
 from ohmfield.spec import build, knob, spec, to_plain
 
@@ -38,7 +39,7 @@ class GraphiteCell(Cell):
     def program(self, target_uS: Tensor, noise: Noise) -> Tensor:
         return target_uS + self.lift * self.g_max_uS * noise.uniform(tuple(target_uS.shape)).to(target_uS.dtype)
 
-    def read(self, process: Process, mean_uS: float, array: Array) -> ActionCost:
+    def read(self, process: Process, mean_uS: Number, array: Array) -> ActionCost:
         return ActionCost(span(0.007 * (1.0 + self.lift)), span(array.read_ns))
 
     def write(self, process: Process) -> ActionCost:
@@ -83,7 +84,7 @@ def chip_file(listed: None, tmp_path: Path) -> Path:
     unit["cell"] = {"kind": "graphite", "g_min_uS": 1.0, "g_max_uS": 31.0, "lift": 0.02}
     unit["adc"] = {"kind": "square-root", "bits": 7, "columns_per_adc": 4}
     path = tmp_path / "graphite.yaml"
-    save_chip(build(ohmfield.chip.chip.Chip, plain), path)
+    save_chip(build(Chip, plain), path)
     return path
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -27,16 +27,14 @@ from ohmfield.signals.points import Points
 from ohmfield.simulate.calibrate import CodeHistogram, choose_gains, histograms
 from ohmfield.simulate.convert import chip_layers, convert
 from ohmfield.simulate.formats import choose_formats
-from ohmfield.simulate.layers import ChipLinear, ChipTable
-from ohmfield.simulate.lower import Causes
-from ohmfield.simulate.products import CrossbarProduct, Product
-from ohmfield.simulate.programmed import Programmed, product_of, program_layer, stored_codes
+from ohmfield.simulate.noisy import with_noise, without_noise
+from ohmfield.simulate.products import CrossbarProduct
+from ohmfield.simulate.programmed import Programmed
 from ohmfield.simulate.run import install, predict, program
 from ohmfield.simulate.waterfall import waterfall
 from ohmfield.spec import knob, spec
 
 Progress = Callable[[str], None]
-NOISY_RATE = 0.3  # step size of the noise-aware half over that of the first
 EXAMPLE_ITEMS = 64  # coordinates that a trace runs
 
 
@@ -49,18 +47,10 @@ class Recipe:
     calibration: Literal["mse", "max", "percentile"] = knob("both", "mse", doc="rule for grids and converter ranges")
     calibration_points: int = knob("label", 4096, ge=64, le=2**20, doc="coordinates that calibration sees")
     granularity: Literal["layer", "slice"] = knob("both", "layer", doc="what shares one converter range")
-    tune_steps: int = knob("label", 0, ge=0, le=10**6, doc="fine-tuning steps on the chip's number formats")
-    tune_batch: int = knob("label", 4096, ge=16, le=2**20, doc="coordinates per step")
-    tune_rate: float = knob("label", 1e-3, gt=0, le=1, doc="Adam's step size at the start; cosine to a hundredth")
-    tune_table: bool = knob("label", False, doc="whether stored tables are tuned as well")
-    noise_aware: bool = knob("label", False, doc="second half of the tuning on a freshly drawn chip in every step")
-    weight_clip: float | None = knob(
-        "both",
-        None,
-        gt=0.05,
-        le=1,
-        doc="part of the calibrated weight range that is kept; default 0.5 where tuned noise-aware",
-    )
+    tune_steps: int = knob("label", 0, ge=0, le=10**6, doc="fine-tuning steps, all parameters")
+    tune_batch: int = knob("label", 8192, ge=16, le=2**20, doc="coordinates per step")
+    tune_rate: float = knob("label", 5e-3, gt=0, le=1, doc="Adam's step size at the start; cosine to a hundredth")
+    noise_aware: bool = knob("label", False, doc="tune with the errors of analog layers drawn anew in every step")
     elapsed_s: float = knob("environment", 0.0, ge=0, doc="age of the instance, counted from its first read")
 
 
@@ -123,13 +113,17 @@ def deploy(
     notes += _draw_projections(model, chip, recipe, seed)
     say("calibrate")
     chosen = _calibration_coords(data, recipe)
-    formats = choose_formats(model, chip, placement, chosen, recipe.calibration, _weight_clip(recipe))
-    module = convert(model, chip, placement, formats)
-    gains = choose_gains(module, chip, chosen, rule=recipe.calibration, granularity=recipe.granularity)
+    module = _converted(model, chip, placement, chosen, recipe)
     if recipe.tune_steps:
         say(f"tune, {recipe.tune_steps} steps")
-        tune(module, chip, data, recipe, gains)
-        gains = choose_gains(module, chip, chosen, rule=recipe.calibration, granularity=recipe.granularity)
+        if not recipe.noise_aware:
+            tune(module, data, recipe)
+        elif any(isinstance(chip.units[layer.plan.unit], Crossbar) for layer in chip_layers(module).values()):
+            model = without_noise(tune(with_noise(model, module, chip, chosen), data, recipe))
+            module = _converted(model, chip, placement, chosen, recipe)
+        else:
+            notes.append("noise-aware tuning left the model as it was: no layer of it is analog here")
+    gains = choose_gains(module, chip, chosen, rule=recipe.calibration, granularity=recipe.granularity)
     say("program one instance")
     programmed = program(module, chip, seed=seed, elapsed_s=recipe.elapsed_s, gains=gains)
     say("run")
@@ -155,54 +149,19 @@ def deploy(
     )
 
 
-def tune(
-    module: nn.Module, chip: Chip, data: Points, recipe: Recipe, gains: Mapping[str, tuple[float, ...]]
+def tune(module: nn.Module, data: Points, recipe: Recipe) -> nn.Module:
+    """Trains every parameter of `module` in place on `data`, `tune_steps` long; comes back in `eval` mode."""
+    options = FitOptions(
+        steps=recipe.tune_steps, batch=recipe.tune_batch, learning_rate=recipe.tune_rate, epsilon=1e-8, seed=1
+    )
+    fit(module.train(), data, options, progress=False)  # type: ignore[arg-type]
+    return module.eval()
+
+
+def _converted(
+    model: nn.Module, chip: Chip, placement: Placement, coords: Float[Tensor, "num dim"], recipe: Recipe
 ) -> nn.Module:
-    """Fine-tunes the converted `module` in place on `data`; its number formats stay as they are.
-
-    The forward is fake-quantised; with `noise_aware` that of a new chip instance in each step of the second half.
-    """
-    steps = dict.fromkeys(chip_layers(module), 0)
-
-    def draw(layer: ChipLinear) -> tuple[Product, Tensor]:
-        steps[layer.path] += 1
-        seed = -steps[layer.path]  # instances that no deployment has
-        plan = replace(layer.plan, copies=1)
-        stored = program_layer(layer.weight_codes().numpy(), plan, chip, seed, gains.get(layer.path, ()))
-        codes = torch.from_numpy(stored_codes(stored, plan, chip, recipe.elapsed_s))
-        return product_of(stored, plan, chip, Causes(), seed, recipe.elapsed_s), codes
-
-    for parameter in module.parameters():
-        parameter.requires_grad_(False)
-    for child in module.modules():
-        if isinstance(child, ChipLinear) or (isinstance(child, ChipTable) and recipe.tune_table):
-            for parameter in child.parameters(recurse=False):
-                parameter.requires_grad_(True)
-    phases = [(recipe.tune_steps, recipe.tune_rate, False)]
-    if recipe.noise_aware:  # first to the formats, then to the errors: their gradients are noisy, so smaller steps
-        first = recipe.tune_steps // 2
-        phases = [(first, recipe.tune_rate, False), (recipe.tune_steps - first, NOISY_RATE * recipe.tune_rate, True)]
-    try:
-        for number, (count, rate, noisy) in enumerate(phases):
-            for layer in chip_layers(module).values():
-                layer.draw = draw if noisy else None
-            if count:
-                options = FitOptions(
-                    steps=count, batch=recipe.tune_batch, learning_rate=rate, epsilon=1e-8, seed=1 + number
-                )
-                fit(module.train(), data, options, progress=False)  # type: ignore[arg-type]
-    finally:
-        for layer in chip_layers(module).values():
-            layer.draw = None
-        module.eval()
-    return module
-
-
-def _weight_clip(recipe: Recipe) -> float:
-    """Errors of cells are relative to the range: half of it halves them, and tuning repairs what it cuts off."""
-    if recipe.weight_clip is not None:
-        return recipe.weight_clip
-    return 0.5 if recipe.noise_aware and recipe.tune_steps else 1.0
+    return convert(model, chip, placement, choose_formats(model, chip, placement, coords, recipe.calibration))
 
 
 def _calibration_coords(data: Points, recipe: Recipe) -> Float[Tensor, "num dim"]:

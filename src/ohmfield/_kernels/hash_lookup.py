@@ -205,9 +205,7 @@ def backward_into(coords: np.ndarray, grad: np.ndarray, levels: Levels, table_gr
     by_axis = np.ascontiguousarray(coords.T)
     block = _block(len(coords), table_grad, levels)
     step = min(num_threads(), levels.count)
-    run_parallel(
-        lambda level: backward(by_axis, grad, *_arrays(levels), level, step, block, table_grad), range(step)
-    )
+    run_parallel(lambda level: backward(by_axis, grad, *_arrays(levels), level, step, block, table_grad), range(step))
 
 
 class _HashLookup(torch.autograd.Function):

@@ -1,0 +1,1 @@
+"""Fewer bits: grids and their calibration."""

@@ -58,12 +58,11 @@ def choose_formats(
     placement: Placement,
     coords: Float[Tensor, "num dim"],
     rule: Rule = "mse",
-    weight_clip: float = 1.0,
 ) -> dict[str, Format]:
     """A format for every layer that `placement` puts on a unit, from what the float `model` does at `coords`.
 
     Grids of inputs and tables have power-of-two scales, so a word becomes an input code by a shift. Words are the
-    finest that hold what was seen and a quarter more. `weight_clip` scales every weight range that the rule chose.
+    finest that hold what was seen and a quarter more.
     """
     modules = dict(model.named_modules())
     watched = {path: m for path, m in modules.items() if isinstance(m, (nn.Linear, HashGrid, *ACTIVATIONS.values()))}
@@ -74,8 +73,7 @@ def choose_formats(
         if isinstance(module, nn.Linear):
             if (unit := unit_of(path, placement)) is not None:
                 made = _linear(module, chip, unit, placement, seen.inputs[path], seen.outputs[path], rule)
-                clipped = replace(made.weight, scale=made.weight.scale * weight_clip)
-                formats[path] = replace(made, weight=_snapped(clipped, made.input, made.output, chip.requantiser))
+                formats[path] = replace(made, weight=_snapped(made.weight, made.input, made.output, chip.requantiser))
         elif isinstance(module, HashGrid):
             if unit_of(f"{path}.interpolate", placement) is not None and chip.gather is not None:
                 formats[path] = _gather(module, chip, seen.outputs[path], rule)

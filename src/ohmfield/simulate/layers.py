@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -48,10 +48,8 @@ def _pass() -> Pass:
 class ChipLinear(nn.Module):
     """A linear layer on a unit: input codes, product, bias in the accumulator, requantiser.
 
-    `product` is what multiplies in `eval`; None means ideal cells and lossless conversions. While training, `draw`
-    (if any) makes the product of a fresh instance for every step and the weight codes it stores: the forward is then
-    the chip's, bit for bit, and the gradient that of a product with the weights as stored. (With the nominal ones in
-    the gradient, training would not learn to make errors matter less.)
+    `product` is what multiplies in `eval`; None means ideal cells and lossless conversions. In `train` the forward is
+    the fake-quantised product, with the gradient of rounded weights and inputs.
     """
 
     def __init__(self, path: str, linear: nn.Linear, form: LinearFormat, plan: LayerPlan, chip: Chip) -> None:
@@ -59,7 +57,6 @@ class ChipLinear(nn.Module):
         self.path, self.form, self.plan, self.chip = path, form, plan, chip
         self.weight, self.bias = linear.weight, linear.bias
         self.product: Product | None = None
-        self.draw: Callable[[ChipLinear], tuple[Product, Tensor]] | None = None
 
     def weight_codes(self) -> Int[Tensor, "outputs inputs"]:
         """int64 codes of the weights as they are now."""
@@ -73,14 +70,9 @@ class ChipLinear(nn.Module):
         """Words of the output, as exact float32 values."""
         if not self.training:
             return self._chip(x, self.product or self._ideal())
-        weight, x_codes = self.form.weight.fake(self.weight), self.form.input.fake(x)
-        if self.draw is None:
-            word = self.form.output
-            soft = nn.functional.linear(x_codes, weight, self.bias)
-            return Grid(bits=word.bits, signed=True, scale=word.step).fake(soft)
-        product, stored = self.draw(self)
-        weight = straight_through(weight, self.form.weight.values(stored.to(weight.dtype)))
-        return straight_through(nn.functional.linear(x_codes, weight, self.bias), self._chip(x, product))
+        word = self.form.output
+        soft = nn.functional.linear(self.form.input.fake(x), self.form.weight.fake(self.weight), self.bias)
+        return Grid(bits=word.bits, signed=True, scale=word.step).fake(soft)
 
     def accumulator_factor(self, step: float) -> Float[Tensor, " outputs"]:
         """What one accumulator count of each output is worth, float64; `step` in cell levels."""

@@ -177,19 +177,6 @@ def product_of(
     return CrossbarProduct(arrays, step, instance_noise(seed, plan.path, "read"))
 
 
-def stored_codes(
-    layer: StoredLayer, plan: LayerPlan, chip: Chip, elapsed_s: float = 0.0
-) -> Float[np.ndarray, "outputs inputs"]:
-    """The weight codes that the first copy of `layer` stands for, errors included: what conversions would read."""
-    unit = chip.units[plan.unit]
-    if not isinstance(unit, Crossbar) or layer.conductances_uS is None:
-        return layer.codes.astype(np.float64)
-    slices = slice_weights(layer.codes, unit.array, plan.weight_bits, plan.path)
-    aged = unit.cell.age(torch.from_numpy(layer.conductances_uS[0]), elapsed_s)
-    levels = ((aged - unit.cell.g_min_uS) / level_uS(unit)).double().numpy()
-    return np.einsum("isko,s,k->oi", levels, slices.weights, np.array(slices.signs)) - slices.offset
-
-
 def exact_product(codes: Int[np.ndarray, "outputs inputs"], plan: LayerPlan, chip: Chip) -> ExactProduct:
     """The exact product with the counts of the unit that `plan` names."""
     unit = chip.units[plan.unit]
