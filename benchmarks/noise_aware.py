@@ -1,6 +1,6 @@
 """How much of what a chip's errors cost noise-aware tuning wins back: mean and worst of ten unseen instances.
 
-    python benchmarks/noise_aware.py [--chip rram-40nm] [--size 128] [--steps 1200]
+    python benchmarks/noise_aware.py [--chip rram-40nm] [--size 256] [--steps 600]
 
 Baseline: MSE-calibrated quantisation and noise-free fine-tuning. Noise-aware: as many steps of as many points at the
 same rate on the float field, its analog layers as noisy as their conversions, then the same calibration. Both tune
@@ -27,8 +27,8 @@ UNSEEN = range(1001, 1011)  # seeds that neither tuning (negative) nor deploymen
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--chip", default="rram-40nm")
-    arguments.add_argument("--size", type=int, default=128)
-    arguments.add_argument("--steps", type=int, default=1200)
+    arguments.add_argument("--size", type=int, default=256)
+    arguments.add_argument("--steps", type=int, default=600)
     arguments.add_argument("--fit-steps", type=int, default=600)
     chosen = arguments.parse_args()
     chip, photo = load_chip(chosen.chip), photograph(size=chosen.size)

@@ -49,7 +49,7 @@ class Recipe:
     granularity: Literal["layer", "slice"] = knob("both", "layer", doc="what shares one converter range")
     tune_steps: int = knob("label", 0, ge=0, le=10**6, doc="fine-tuning steps, all parameters")
     tune_batch: int = knob("label", 8192, ge=16, le=2**20, doc="coordinates per step")
-    tune_rate: float = knob("label", 5e-3, gt=0, le=1, doc="Adam's step size at the start; cosine to a hundredth")
+    tune_rate: float = knob("label", 1e-2, gt=0, le=1, doc="Adam's step size at the start; cosine to a hundredth")
     noise_aware: bool = knob("label", False, doc="tune with the errors of analog layers drawn anew in every step")
     elapsed_s: float = knob("environment", 0.0, ge=0, doc="age of the instance, counted from its first read")
 
