@@ -24,7 +24,7 @@ from ohmfield.mapping.trace import trace
 from ohmfield.mapping.workload import Placement, Workload
 from ohmfield.numerics import Noise
 from ohmfield.signals.points import Points
-from ohmfield.simulate.calibrate import CodeHistogram, choose_gains, histograms
+from ohmfield.simulate.calibrate import VECTORS, CodeHistogram, choose_gains, histograms
 from ohmfield.simulate.convert import chip_layers, convert
 from ohmfield.simulate.formats import choose_formats
 from ohmfield.simulate.noisy import with_noise, without_noise
@@ -98,8 +98,7 @@ def deploy(
     """`model` on `chip`, showing `data`: calibrated, tuned if the recipe says so, written into one drawn instance, run.
 
     `chip` may be the name of a preset or of a file; `seed` is the chip instance. Grids and converter ranges are
-    calibrated on `calibration_points` coordinates drawn at random; what is scored is every coordinate, against values
-    that calibration never saw.
+    calibrated on `calibration_points` coordinates drawn between those that are scored.
     Raises `InputError` where the chip cannot hold the model.
     """
     recipe, say = recipe or Recipe(), progress or (lambda _: None)
@@ -165,10 +164,8 @@ def _converted(
 
 
 def _calibration_coords(data: Points, recipe: Recipe) -> Float[Tensor, "num dim"]:
-    """Coordinates of a random subset: their values play no part, so nothing that is scored is used."""
-    if recipe.calibration_points >= len(data):
-        return data.coords
-    return data.coords[Noise(0).at("calibration").integers(len(data), (recipe.calibration_points,))]
+    """Coordinates drawn anywhere in the signal's box: none of them is one that is scored, save by chance."""
+    return Noise(0).at("calibration").uniform((recipe.calibration_points, data.dim))
 
 
 def _draw_projections(model: nn.Module, chip: Chip, recipe: Recipe, seed: int) -> list[str]:
@@ -212,8 +209,8 @@ def grown_projection(chip: Chip, like: Float[Tensor, "dim num"], noise: Noise) -
 def _paths(module: nn.Module, chip: Chip, recipe: Recipe) -> list[str]:
     """Which way each layer's product was computed, and what was assumed."""
     notes = [
-        f"grids and converter ranges by {recipe.calibration} on {recipe.calibration_points} random coordinates, seeing "
-        "the design, not the instance"
+        f"grids by {recipe.calibration} on {recipe.calibration_points} coordinates between those that are scored, "
+        f"converter ranges on {VECTORS} of them; both see the design, not the instance"
     ]
     for path, layer in chip_layers(module).items():
         unit = chip.units[layer.plan.unit]

@@ -69,7 +69,6 @@ def lowered(
         noise_variance=np.full(banks, noise) if noise else None,
         read_variance=read_variance,
         read_unit=0.07,
-        offset=128 if pedestal else 0,
     )
 
 

@@ -1,7 +1,6 @@
 """The limit cases of the analog product, through the whole path: chip record, drawn instance, lowered array, kernel."""
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,13 +29,13 @@ def kernel_product(weights: np.ndarray, unit: Crossbar, gain: float = 1.0, **pla
     driving = made_plan.driving((gain,) * nominal.shape[1])
     array = lower(Stored(nominal, None), slices, unit, driving, RANGES)
     step = unit.adc.step_levels or 1.0
-    offset = int(np.floor(slices.offset / step * gain + 0.5))
-    return CrossbarProduct([replace(array, offset=offset)], step / gain, Noise(0))
+    return CrossbarProduct([array], step / gain, Noise(0), slices.offset)
 
 
 def run(product: CrossbarProduct, inputs: np.ndarray) -> np.ndarray:
     """By the plain reference, in cell levels; the kernel must agree."""
     plain, _ = reference(product.copies[0], inputs)
+    plain -= np.floor(product.offset * inputs.sum(axis=1, keepdims=True) / product.step + 0.5).astype(np.int64)
     assert np.array_equal(product.run(inputs.astype(np.int32), 0)[0], plain)
     return plain * product.step
 

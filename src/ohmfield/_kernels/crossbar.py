@@ -8,8 +8,9 @@ last code, noise included.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -47,8 +48,6 @@ class LoweredArray:
     noise_variance: np.ndarray | None = None  # float64 [banks], in (1 / grid level)^2
     read_variance: np.ndarray | float = 0.0  # scalar, or uint16 [inputs, banks, outputs] times read_unit
     read_unit: float = 1.0
-    offset: int = 0  # the output loses `offset * sum_r x[r]` (digital sum_x of the offset mapping)
-    notes: tuple[str, ...] = field(default=())  # paths refused and why
 
     @property
     def num_inputs(self) -> int:
@@ -127,16 +126,15 @@ def reference(
     """
     out = np.zeros((inputs.shape[0], array.num_outputs), dtype=np.int64)
     counts = {"vectors": float(inputs.shape[0]), "driven": 0.0, "conversions": 0.0, "zero_planes": 0.0}
+    for digit in digits(array, inputs):
+        for low, high in pairwise(array.starts):
+            counts["driven"] += float(np.abs(digit[:, low:high]).sum())
+            counts["zero_planes"] += float((digit[:, low:high] == 0).all(axis=1).sum())
     for (_, plane, bank), driven, code in conversions(array, inputs, noise, first):
         counts["conversions"] += float(code.size)
-        if bank == 0:
-            counts["driven"] += float(np.abs(driven).sum())
-            counts["zero_planes"] += float((driven == 0).sum())
         if array.pedestal_code is not None:
             code = code - array.pedestal_code[bank][driven][:, None]
         out += int(array.bank_weights[bank]) * int(array.plane_weights[plane]) * code
-    if array.offset:
-        out -= array.offset * inputs.astype(np.int64).sum(axis=1, keepdims=True)
     return out, counts
 
 

@@ -55,8 +55,6 @@ def fast(
         _run(array, packed, codes[rows], out[rows], counts[number], noisy, key, first + rows.start)
 
     run_parallel(job, range(len(starts)))
-    if array.offset:
-        out -= array.offset * codes.sum(axis=1, keepdims=True, dtype=np.int64)
     driven, zero_planes = counts.sum(axis=0)
     conversions = float(array.conversions_per_vector) * len(codes)
     return out, {
@@ -77,6 +75,9 @@ def refused(array: LoweredArray) -> str:
         return "inputs of more than 16 bits"
     if _largest_sum(array) >= 2**30:
         return "column sums exceed 30 bits"
+    weights = int(np.abs(array.plane_weights).sum()) * array.num_groups
+    if int(np.abs(array.codes.astype(np.int64)).max()) * weights >= 2**31:
+        return "sums of codes exceed 31 bits"
     if len(array.starts) > 1 and int(np.diff(array.starts).max()) * (2**array.dac_bits - 1) >= 2**15:
         return "more rows in one group than a row count holds"
     return ""

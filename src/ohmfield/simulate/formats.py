@@ -125,5 +125,5 @@ def _gather(grid: HashGrid, chip: Chip, features: Tensor, rule: Rule) -> GatherF
             grid.table.weight[low:high], chip.gather.table_bits, rule=rule, symmetric=True, power_of_two=True
         )
         fractions.append(-round(float(torch.log2(torch.as_tensor(level.scale)))))
-    word = word_for(float(features.abs().max()), chip.gather.feature_bits)
+    word = word_for(float(features.abs().max()) * HEADROOM, chip.gather.feature_bits)
     return GatherFormat(torch.tensor(fractions), offsets, word)

@@ -28,6 +28,10 @@ class Causes:
     programming: bool = True
     reading: bool = True
 
+    def __post_init__(self) -> None:
+        if self.rounding and not self.clipping:
+            raise ValueError("a converter that rounds to its codes also clips to them: rounding needs clipping")
+
     @property
     def lossless(self) -> bool:
         """Whether nothing may be lost in a conversion."""
@@ -126,8 +130,10 @@ def lower(stored: Stored, slices: Slices, crossbar: Crossbar, driving: Driving, 
         if causes.rounding:
             codes[bank] = adc.code(values / (grid * step), signed)
         else:
-            least, most = (limit * base / driving.gains[bank] for limit in adc.limits(signed))
-            codes[bank] = np.clip(np.floor(values / grid + 0.5), math.ceil(least), math.floor(most))
+            codes[bank] = np.floor(values / grid + 0.5)
+            if causes.clipping:
+                least, most = (limit * base / driving.gains[bank] for limit in adc.limits(signed))
+                codes[bank] = np.clip(codes[bank], math.ceil(least), math.floor(most))
     removed = None
     if pedestals is not None and array.encoding == "offset":
         removed = np.floor(pedestals[None, :] / (grid * steps[:, None]) + 0.5).astype(np.int64)
@@ -143,6 +149,7 @@ def lower(stored: Stored, slices: Slices, crossbar: Crossbar, driving: Driving, 
         signed_input=driving.signed_input,
         first=first,
         codes=codes,
+        step=grid * steps,
         pedestal=pedestals,
         pedestal_code=removed,
         noise_variance=extra,

@@ -44,7 +44,9 @@ class NoisyLinear(nn.Module):
             return clean
         codes = 2**self.input_bits - 1 if float(x.detach().min()) >= 0.0 else 2 ** (self.input_bits - 1) - 1
         largest = x.abs().amax()
-        of_inputs = largest * (power_of_two_above(float(largest.detach()) / codes) / max(float(largest.detach()), 1e-30))
+        of_inputs = largest * (
+            power_of_two_above(float(largest.detach()) / codes) / max(float(largest.detach()), 1e-30)
+        )
         of_weights = self.inner.weight.abs().amax(1) / self.weight_codes
         drawn = torch.randn(clean.shape, generator=self.generator)
         return clean + drawn * (self.spread * of_inputs) * of_weights

@@ -37,6 +37,7 @@ class InputOrder:
     starts: np.ndarray
     dac_bits: int
     num_planes: int
+    signed: bool
     conversions: int = 0
 
     def count(self, codes: Int[np.ndarray, "vectors inputs"]) -> Counts:
@@ -45,6 +46,8 @@ class InputOrder:
         mask = 2**self.dac_bits - 1
         for plane in range(self.num_planes):
             digit = ((codes >> (self.dac_bits * plane)) & mask).astype(np.int32)
+            if self.signed and self.dac_bits > 1 and plane == self.num_planes - 1:  # a bipolar driver
+                digit = np.where(digit > mask // 2, mask + 1 - digit, digit)
             sums = np.add.reduceat(digit, self.starts[:-1], axis=1)
             driven += int(sums.sum())
             zero_planes += int((sums == 0).sum())
@@ -74,17 +77,29 @@ class ExactProduct:
 
 
 class CrossbarProduct:
-    """Programmed arrays read by the kernel. Vector i meets copy i % copies; each copy has errors of its own."""
+    """Programmed arrays read by the kernel. Vector i meets copy i % copies; each copy has errors of its own.
 
-    def __init__(self, copies: Sequence[LoweredArray], step: float, noise: Noise) -> None:
+    `offset` is what the mapping added to every weight: that many times the digital sum of the inputs is taken off,
+    rounded half up once to output units.
+    """
+
+    def __init__(self, copies: Sequence[LoweredArray], step: float, noise: Noise, offset: int = 0) -> None:
         self.copies = tuple(copies)
         self.step = step
         self.noise = noise
+        self.offset = offset
 
     def run(
         self, codes: Int[np.ndarray, "vectors inputs"], first: int
     ) -> tuple[Int[np.ndarray, "vectors outputs"], Counts]:
         """Outputs in units of `step` levels. A vector's read noise depends on its number alone, not on the tile."""
+        out, counts = self._read(codes, first)
+        if self.offset:
+            total = codes.sum(axis=1, keepdims=True, dtype=np.int64)
+            out -= np.floor(self.offset * total / self.step + 0.5).astype(np.int64)
+        return out, counts
+
+    def _read(self, codes: Int[np.ndarray, "vectors inputs"], first: int) -> tuple[np.ndarray, Counts]:
         many = len(self.copies)
         if many == 1:
             return fast(self.copies[0], codes, self.noise, first)

@@ -172,21 +172,20 @@ def product_of(
     if untouched and quiet and (causes.lossless or loses_nothing(unit, driving, slices, causes)):
         return exact_product(layer.codes, plan, chip)
     arrays = [lower(copy, slices, unit, driving, causes) for copy in stored]
-    arrays = [replace(array, offset=_offset(slices, unit, driving, causes)) for array in arrays]
     step = output_step(unit, driving, causes)
-    return CrossbarProduct(arrays, step, instance_noise(seed, plan.path, "read"))
+    return CrossbarProduct(arrays, step, instance_noise(seed, plan.path, "read"), slices.offset)
 
 
 def exact_product(codes: Int[np.ndarray, "outputs inputs"], plan: LayerPlan, chip: Chip) -> ExactProduct:
     """The exact product with the counts of the unit that `plan` names."""
     unit = chip.units[plan.unit]
     largest = 2 ** (plan.input_bits - 1) if plan.signed_input else 2**plan.input_bits - 1
-    order = InputOrder(plan.starts, 1, plan.input_bits)
+    order = InputOrder(plan.starts, 1, plan.input_bits, plan.signed_input)
     if isinstance(unit, Crossbar):
         planes = unit.dac.num_planes(plan.input_bits)
         groups = len(plan.starts) - 1
         conversions = groups * planes * unit.array.conversions_per_weight(plan.weight_bits) * len(codes)
-        order = InputOrder(plan.starts, unit.dac.bits, planes, conversions)
+        order = InputOrder(plan.starts, unit.dac.bits, planes, plan.signed_input, conversions)
     return ExactProduct(codes, largest, order)
 
 
@@ -222,8 +221,3 @@ def _banks(values: Tensor, unit: Crossbar, *, spread: bool) -> Tensor:
         first, second = values[:, :, 0], values[:, :, 1]
         return (first.square() + second.square()).sqrt() if spread else first - second
     return values.flatten(1, 2)
-
-
-def _offset(slices: Slices, unit: Crossbar, driving: Driving, causes: Causes) -> int:
-    """What the digital sum of inputs is multiplied by, in units of the output step; rounded half up once."""
-    return int(np.floor(slices.offset / output_step(unit, driving, causes) + 0.5))
