@@ -32,7 +32,7 @@ class Demo(Common):
     """Chips, by name or file, separated by commas."""
     steps: int = 3000
     """Training steps of the field."""
-    tune_steps: int = 200
+    tune_steps: int = 500
     """Fine-tuning steps with the noise of each chip; 0 for none."""
 
 

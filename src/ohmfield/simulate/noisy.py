@@ -43,10 +43,9 @@ class NoisyLinear(nn.Module):
         if not self.training:
             return clean
         codes = 2**self.input_bits - 1 if float(x.detach().min()) >= 0.0 else 2 ** (self.input_bits - 1) - 1
-        largest = x.abs().amax()
-        of_inputs = largest * (
-            power_of_two_above(float(largest.detach()) / codes) / max(float(largest.detach()), 1e-30)
-        )
+        largest = x.abs().amax().clamp_min(1e-30)
+        size = float(largest.detach())
+        of_inputs = largest * (power_of_two_above(size / codes) / size)
         of_weights = self.inner.weight.abs().amax(1) / self.weight_codes
         drawn = torch.randn(clean.shape, generator=self.generator)
         return clean + drawn * (self.spread * of_inputs) * of_weights
@@ -58,7 +57,7 @@ def power_of_two_above(value: float) -> float:
     >>> power_of_two_above(0.3)
     0.5
     """
-    return 2.0 ** math.ceil(math.log2(max(value, 1e-30)))
+    return 2.0 ** math.ceil(math.log2(value))
 
 
 def with_noise(model: nn.Module, module: nn.Module, chip: Chip, coords: Float[Tensor, "num dim"]) -> nn.Module:
