@@ -1,7 +1,8 @@
 """The deployed field once more, in integers alone: what a chip with ideal cells and lossless conversions must equal.
 
-Written apart from the layers: codes travel as integers, sums are int32 and checked, and no value is ever a float
-between the coordinates and the result. Addresses and interpolation weights come from the same gather unit.
+The order of the layers is written once more: codes travel as integers, sums are checked to fit 32 bits. Shared with
+the layers are the units' own integer functions (interpolation, requantiser, activation twins) and the addresses and
+corner weights, which are computed in floats before they are rounded.
 """
 
 from __future__ import annotations
