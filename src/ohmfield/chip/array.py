@@ -20,7 +20,9 @@ class Array:
     read_voltage_V: float = knob(
         "both", 0.2, gt=0, le=2, doc="read pulse height: signal against converter noise, energy"
     )
-    read_ns: float = knob("cost", 10.0, gt=0, doc="settling of one read, from driven rows to a stable column")
+    read_ns: float = knob(
+        "both", 10.0, gt=0, doc="driven time of one read: signal against converter noise, energy, latency"
+    )
     sample_and_hold: bool = knob("cost", True, doc="the next read settles while the last is converted")
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ NORMAL_REACH = 4.2  # no number that `Noise.normal` draws lies further out, in s
 FINEST_GRID = 256
 COARSE_GRID = 64  # fine enough for any cell where 5 % of its error would ask for more
 GRID_ERROR = 0.05  # of the programming sd, at most
-REFERENCE_VOLTAGE_V = 0.2  # read voltage at which a converter's noise is declared in levels
+REFERENCE_VOLTAGE_V, REFERENCE_READ_NS = 0.2, 10.0  # the read at which a converter's noise is declared in levels
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def lower(stored: Stored, slices: Slices, crossbar: Crossbar, driving: Driving, 
     steps = np.array([base / gain for gain in driving.gains]) if causes.rounding else np.ones(len(driving.gains))
     digit = 2**crossbar.dac.bits - 1
     pedestal = pedestal_levels(crossbar)
-    fixed = _converter_variance(crossbar, base) if causes.reading else 0.0
+    fixed = converter_std(crossbar, base) ** 2 if causes.reading else 0.0
     read_std = stored.read_std if causes.reading and stored.read_std is not None and stored.read_std.any() else None
     grid = _grid(stored.levels, driving.starts, digit, noisy=fixed > 0.0 or read_std is not None)
     if pedestal != int(pedestal) and causes.rounding and grid == 1 and not bool((steps == 1.0).all()):
@@ -178,10 +178,11 @@ def loses_nothing(crossbar: Crossbar, driving: Driving, slices: Slices, causes: 
     return math.ceil(least * step) <= low and high <= math.floor(most * step)
 
 
-def _converter_variance(crossbar: Crossbar, step: float) -> float:
-    """Variance of the converter's noise in levels^2: fixed in amperes, so fewer levels at a higher read voltage."""
-    sd = crossbar.adc.noise_levels(step) * REFERENCE_VOLTAGE_V / crossbar.array.read_voltage_V
-    return sd * sd
+def converter_std(crossbar: Crossbar, step: float) -> float:
+    """Rms noise of the converter in levels: fixed in charge, and a level's charge grows with read voltage and time."""
+    array = crossbar.array
+    reference = REFERENCE_VOLTAGE_V * REFERENCE_READ_NS
+    return crossbar.adc.noise_levels(step) * reference / (array.read_voltage_V * array.read_ns)
 
 
 def _group_sums(values: np.ndarray, starts: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from ohmfield.mapping.slice import slice_weights
 from ohmfield.numerics import Noise
 from ohmfield.simulate.convert import chip_layers
 from ohmfield.simulate.layers import ChipLinear
-from ohmfield.simulate.lower import REFERENCE_VOLTAGE_V, hardware_step, level_uS, pedestal_levels, signed_conversion
+from ohmfield.simulate.lower import converter_std, hardware_step, level_uS, pedestal_levels, signed_conversion
 from ohmfield.simulate.run import predict
 from ohmfield.tally import Tally
 
@@ -119,8 +119,7 @@ def conversion_variance(unit: Crossbar, signed_input: bool, driven: float) -> fl
     cells = ((written - half).square().mean() + unit.cell.read_std_uS(written).square().mean()) / level**2
     sides = 2 if unit.array.encoding == "differential" and unit.array.subtract == "analog" else 1
     base = hardware_step(unit, signed_input)
-    converter = unit.adc.noise_levels(base) * REFERENCE_VOLTAGE_V / unit.array.read_voltage_V
-    spread = math.sqrt(driven * sides * float(cells) + converter**2)
+    spread = math.sqrt(driven * sides * float(cells) + converter_std(unit, base) ** 2)
     step = base / max(unit.adc.gains)
     sums = torch.round(TYPICAL_SUM_LEVELS * noise.at("sums").normal((SAMPLES,)))
     signed = signed_conversion(unit, signed_input)
