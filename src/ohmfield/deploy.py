@@ -109,6 +109,7 @@ def deploy(
     shapes = trace(model, data.coords[:EXAMPLE_ITEMS])
     placement = place(shapes, chip, recipe.weight_bits, recipe.input_bits)
     float_scores = data.score(predict(model, data.coords))
+    floats = [("float", float_scores["psnr_dB"])]
     notes += _draw_projections(model, chip, recipe, seed)
     say("calibrate")
     chosen = _calibration_coords(data, recipe)
@@ -119,6 +120,7 @@ def deploy(
             tune(module, data, recipe)
         elif any(isinstance(chip.units[layer.plan.unit], Crossbar) for layer in chip_layers(module).values()):
             model = without_noise(tune(with_noise(model, module, chip, chosen), data, recipe))
+            floats.append(("tuned", data.score(predict(model, data.coords))["psnr_dB"]))
             module = _converted(model, chip, placement, chosen, recipe)
         else:
             notes.append("noise-aware tuning left the model as it was: no layer of it is analog here")
@@ -141,7 +143,7 @@ def deploy(
         picture=losses.picture,
         quality=data.score(losses.picture),
         float_quality=float_scores,
-        waterfall=(("float", float_scores["psnr_dB"]), *losses.scores),
+        waterfall=(*floats, *losses.scores),
         histograms=histograms(module, chip, programmed, chosen),
         signal=data,
         notes=tuple(notes),

@@ -219,6 +219,7 @@ def loss_section(data: ReportData, drawn: Drawn) -> str:
         return ""
     note = (
         "Each step adds one cause to those before it, in this order; another order would share them out differently. "
+        "Tuned: the float field after tuning for the chip's noise, what it gives up to lose less later. "
         "The axis may start above zero."
     )
     return _note(note) + _grid("charts", panels)
