@@ -92,6 +92,8 @@ def test_a_larger_node_is_larger_and_draws_more(kind: type[Adc], node: float, bi
         ({"enob": float("nan")}, "enob: nan is not allowed"),
         ({"bits": 4, "enob": 5.0}, "enob 5.0 exceeds bits 4"),
         ({"gains": [0.5]}, "must each be >= 1"),
+        ({"step_levels": 3.0}, "step_levels 3.0 must be a power of two"),
+        ({"step_levels": 0.3}, "step_levels 0.3 must be a power of two"),
         ({"gains": []}, "gains"),
         ({"bit": 8}, "bit: is not a known key"),
     ],

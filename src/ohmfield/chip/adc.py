@@ -22,7 +22,7 @@ class Adc(ABC):
     kind: ClassVar[str]
     bits: int = knob("both", 8, ge=1, le=14, doc="resolution; conversions are cheaper and coarser below")
     enob: float | None = knob("both", None, gt=0, le=14, doc="effective bits; noise against the hardware range")
-    step_levels: float | None = knob("both", None, gt=0, doc="cell levels per code at gain 1; default covers every sum")
+    step_levels: float | None = knob("both", None, gt=0, doc="cell levels per code, a power of two; default: every sum")
     gains: tuple[float, ...] = knob("both", (1.0,), min_length=1, doc="selectable gains: range / gain, each costs area")
     columns_per_adc: int = knob("cost", 8, ge=1, le=1024, doc="physical columns that share one converter in turn")
 
@@ -31,6 +31,8 @@ class Adc(ABC):
             raise ValueError(f"gains {self.gains} must each be >= 1 (1 is the full hardware range)")
         if self.enob is not None and self.enob > self.bits:
             raise ValueError(f"enob {self.enob} exceeds bits {self.bits}")
+        if self.step_levels is not None and not math.log2(self.step_levels).is_integer():
+            raise ValueError(f"step_levels {self.step_levels} must be a power of two (.., 0.5, 1, 2, ..)")
 
     def limits(self, signed: bool) -> tuple[int, int]:
         """Smallest and largest code."""

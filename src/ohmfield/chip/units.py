@@ -80,21 +80,30 @@ class Crossbar(Unit):
         """Mean cell level over the top level when weights are unknown: one side of a pair stands at the lowest."""
         return 0.25 if self.array.encoding == "differential" else 0.5
 
+    @property
+    def pairs(self) -> bool:
+        """Whether a conversion reads a pair of columns, subtracted before it: its codes are signed."""
+        return self.array.encoding == "differential" and self.array.subtract == "analog"
+
     def largest_sum(self) -> Number:
-        """Largest sum of cell levels times digits that one conversion can meet."""
-        array = self.array
-        return array.rows_active * (2.0 ** np.asarray(array.cell_bits) - 1) * (2.0 ** np.asarray(self.dac.bits) - 1)
+        """Largest sum of cell levels times digits that one conversion can meet.
+
+        Columns that are not subtracted first also carry the pedestal of `g_min` under every level.
+        """
+        array, cell = self.array, self.cell
+        levels = array.rows_active * (2.0 ** np.asarray(array.cell_bits) - 1) * (2.0 ** np.asarray(self.dac.bits) - 1)
+        return levels if self.pairs else levels * cell.g_max_uS / (cell.g_max_uS - np.asarray(cell.g_min_uS))
 
     def front_gain(self) -> Number:
         """Amplification in front of a converter whose declared range is narrower than the largest sum; else 1."""
         if self.adc.step_levels is None:
             return 1.0
-        return np.maximum(1.0, self.largest_sum() / (self.adc.step_levels * 2.0 ** np.asarray(self.adc.bits)))
+        codes = 2.0 ** (np.asarray(self.adc.bits) - int(self.pairs))  # of a signed conversion half lie above zero
+        return np.maximum(1.0, self.largest_sum() / (self.adc.step_levels * codes))
 
     def conversions_per_read(self) -> Number:
         """Conversions of one converter after one read: its columns, or their pairs when subtracted in analog."""
-        pairs = self.array.encoding == "differential" and self.array.subtract == "analog"
-        return np.ceil(np.asarray(self.adc.columns_per_adc) / (2 if pairs else 1))
+        return np.ceil(np.asarray(self.adc.columns_per_adc) / (2 if self.pairs else 1))
 
     def _columns(self, weight_bits: Number) -> Number:
         """`array.columns_per_weight`, for arrays of designs."""
