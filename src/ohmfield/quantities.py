@@ -42,7 +42,6 @@ class Sourced:
     value: Span
     source: str
     chips: tuple[str, ...] = ()
-    assumed: bool = False
 
 
 def _zero() -> Span:

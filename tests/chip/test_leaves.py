@@ -22,6 +22,7 @@ from ohmfield.chip.process import Process
 from ohmfield.chip.units import Crossbar, DigitalCim
 
 PROCESS = Process(node_nm=28, supply_V=0.9, clock_GHz=0.5)
+OFFSET = Array(encoding="offset")
 REAL = [kind for kind in CELLS.values() if kind is not IdealCell]
 
 
@@ -87,12 +88,38 @@ def test_sharing_converters_changes_area_only() -> None:
 
 
 def test_a_narrower_range_needs_gain_in_front() -> None:
-    # 128 rows x 3 levels = 384 levels; at 1.5 levels per code 256 codes cover them.
-    covered, narrow = (crossbar(adc=SarAdc(step_levels=step)) for step in (1.5, 0.5))
+    # 128 rows x 3 levels = 384 levels on either side; 128 codes of 4 levels cover them, of half a level 64 of them.
+    covered, narrow = (crossbar(adc=SarAdc(step_levels=step)) for step in (4.0, 0.5))
     assert covered.front_gain() == 1.0
-    assert narrow.front_gain() == 3.0
-    assert np.all(narrow.convert(PROCESS).energy_pJ > covered.convert(PROCESS).energy_pJ)
-    assert np.all(narrow.parts(PROCESS, 8, 8)["adc"].area_um2 > covered.parts(PROCESS, 8, 8)["adc"].area_um2)
+    assert narrow.front_gain() == 6.0
+    # Columns by themselves have all 256 codes, and the pedestal: a third of a level more at 25 of 100 uS.
+    cell = RramCell(g_min_uS=25.0, g_max_uS=100.0)
+    alone = crossbar(cell, array=Array(subtract="digital"), adc=SarAdc(step_levels=1.0))
+    assert alone.front_gain() == pytest.approx(384 * (100 / 75) / 256)
+    assert replace(alone, cell=RramCell(g_min_uS=0.0)).front_gain() == pytest.approx(384 / 256)
+
+
+@pytest.mark.parametrize("bits", [4, 6, 8, 10])
+@pytest.mark.parametrize("array", [Array(), Array(subtract="digital"), Array(encoding="offset")])
+def test_narrowing_the_range_always_costs(bits: int, array: Array) -> None:
+    cell = RramCell(g_min_uS=4.0, g_max_uS=60.0)
+    largest = float(crossbar(cell, array=array).largest_sum())
+    covering = SarAdc(bits=bits).hardware_step(largest, signed=array.subtract == "analog" and array != OFFSET)
+    steps = [covering / 2**halvings for halvings in range(1, 7)]
+    units = [crossbar(cell, array=array, adc=SarAdc(bits=bits, step_levels=step)) for step in steps]
+    energies = [mid(unit.convert(PROCESS).energy_pJ) for unit in units]
+    areas = [mid(unit.parts(PROCESS, 8, 8)["adc"].area_um2) for unit in units]
+    assert np.all(np.diff(energies) > 0)
+    assert np.all(np.diff(areas) > 0)
+
+
+def test_less_read_noise_costs_read_energy() -> None:
+    loud, quiet, silent, least = (
+        mid(RramCell(read_fraction=fraction).read(PROCESS, 50.0, Array()).energy_pJ)
+        for fraction in (0.002, 0.001, 0.0, 1e-4)
+    )
+    assert quiet == pytest.approx(4 * loud)
+    assert silent == least == pytest.approx(400 * loud)
 
 
 @pytest.mark.parametrize(

@@ -64,15 +64,10 @@ class Anchored:
         every = [float(anchor.value[1, 0]) for anchor in kept]
         return span(mid, min(*every, mid / LEAST_SPREAD), max(*every, mid * LEAST_SPREAD))
 
-    @property
-    def source(self) -> str:
-        """All sources in one line."""
-        return "; ".join(anchor.source for anchor in self.anchors)
 
-
-def given(value: float, source: str, chips: tuple[str, ...] = (), *, assumed: bool = False) -> Sourced:
+def given(value: float, source: str, chips: tuple[str, ...] = ()) -> Sourced:
     """An anchor already at the reference, or one without a process."""
-    return Sourced(span(value), source, chips, assumed)
+    return Sourced(span(value), source, chips)
 
 
 def gate_energy(value: float, node_nm: float, supply_V: float, source: str, chips: tuple[str, ...] = ()) -> Sourced:

@@ -27,8 +27,12 @@ class Rates:
     def of(self, operator: str, name: str, default: float, what: str) -> float:
         """The rate per item, or `default`, noted as `what`."""
         if not self.workload.measured(operator, name):
-            self.assumed.setdefault(what, []).append(operator)
+            self.note(operator, what)
         return self.workload.rate(operator, name, default)
+
+    def note(self, operator: str, what: str) -> None:
+        """Say that `what` is assumed of that operator, in every bill: no run counts it."""
+        self.assumed.setdefault(what, []).append(operator)
 
     def warnings(self) -> list[str]:
         """One line per assumption."""

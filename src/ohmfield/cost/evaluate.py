@@ -136,7 +136,8 @@ class _Billing:
     def _crossbar(self, name: str, unit: Crossbar, actions: LinearActions, width: int) -> Span:
         """Energy of the reads; the time of one: settling, then the conversions of one converter, or both at once."""
         process, array, spend = self.chip.process, unit.array, self.ledger.spend
-        mean_uS = self.workload.rate(name, "mean_uS", float(unit.cell.mean_uS(unit.default_fill)))
+        mean_uS = float(unit.cell.mean_uS(unit.default_fill))
+        self.rates.note(name, f"mean conductance: {unit.default_fill:g} of the range above g_min")
         read, convert = unit.cell.read(process, mean_uS, array), unit.convert(process)
         spend(name, "cells", read, actions.cell_reads)
         spend(name, "drivers", unit.drive(process), actions.drives)
@@ -254,6 +255,9 @@ class _Billing:
         """What was assumed, and what ran elsewhere than hoped."""
         lines = [f"assumed: {line}" for line in self.chip.assumed] + self.rates.warnings()
         units = self.chip.units.items()
+        for name, unit in units:
+            if isinstance(unit, Crossbar):
+                lines += [f"assumed: cells of {name}: {line}" for line in unit.cell.assumptions]
         ideal = [name for name, unit in units if isinstance(unit, Crossbar) and unit.cell.kind == "ideal"]
         lines += [f"cells of {name} are ideal and cost nothing" for name in ideal]
         hosted = [op.id for op in self.workload.shapes.operators if self.placement.sites[op.id].unit == HOST]

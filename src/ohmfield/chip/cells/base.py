@@ -22,6 +22,7 @@ class Cell(ABC):
 
     kind: ClassVar[str]
     max_bits: ClassVar[int] = 8
+    assumptions: ClassVar[tuple[str, ...]] = ()  # what no source gives of its costs; every bill repeats it
     g_min_uS: float = knob("both", 0.0, ge=0, doc="conductance of the lowest level; its pedestal uses up ADC range")
     g_max_uS: float = knob("both", 100.0, gt=0, doc="conductance of the highest level; sets signal and read energy")
     stuck_low_rate: float = knob("environment", 0.0, ge=0, le=1, doc="share of cells that stay at g_min")

@@ -25,9 +25,10 @@ CELL_F2 = Anchored(
     ),
 )
 # No source at hand gives the write of one cell; 2 V pulses of 100 ns are the usual order.
-WRITE_V = Sourced(span(2.0, 1.5, 2.5), "assumed: 2 V SET/RESET pulse", assumed=True)
-WRITE_NS = Sourced(span(100.0, 30.0, 300.0), "assumed: 100 ns pulse, verify included", assumed=True)
+WRITE_V = Sourced(span(2.0, 1.5, 2.5), "2 V SET/RESET pulse")
+WRITE_NS = Sourced(span(100.0, 30.0, 300.0), "100 ns pulse, verify included")
 VERIFY_FRACTION, LEAST_FRACTION = 0.02, 1e-4
+READ_FRACTION = 0.002  # read noise at which a read costs V^2 G t
 
 
 @spec
@@ -35,11 +36,16 @@ class RramCell(Cell):
     """1T1R cell. Programming error is normal with a named base; conductance never falls below zero."""
 
     kind: ClassVar[str] = "rram"
+    assumptions: ClassVar[tuple[str, ...]] = (
+        f"write by a {WRITE_V.source} of {WRITE_NS.source}",
+        f"write pulses inverse to the error, {VERIFY_FRACTION:g} of the range at the stated number",
+        f"read energy inverse to the square of the read noise, V^2 G t at {READ_FRACTION:g}",
+    )
     max_bits: ClassVar[int] = 4
     program_fraction: float = knob("both", 0.02, ge=0, le=1, doc="sd of the programming error as a fraction")
     fraction_of: Literal["range", "target", "g_max"] = knob("both", "range", doc="what that fraction is taken of")
     read_fraction: float = knob(
-        "environment", 0.0, ge=0, le=1, doc="sd of one read as a fraction of the stored conductance; the device's own"
+        "both", READ_FRACTION, ge=0, le=1, doc="sd of one read, of the stored conductance; less costs read energy"
     )
     verify_loops: float = knob("cost", 4.0, ge=1, doc="mean write pulses for an error of 2 % of the range")
 
@@ -67,9 +73,17 @@ class RramCell(Cell):
         base = of_range.get(self.fraction_of, self.g_max_uS / span_uS)
         return self.verify_loops * VERIFY_FRACTION / np.maximum(self.program_fraction * base, LEAST_FRACTION)
 
+    def effort(self) -> Number:
+        """Energy of one read over V^2 G t: `(0.002 / read_fraction)^2`.
+
+        White noise averages with what is integrated, so half the noise takes four times the energy. The law and its
+        reference are assumed. Below 1e-4, a noise of 0 included, a read costs as at 1e-4.
+        """
+        return (READ_FRACTION / np.maximum(self.read_fraction, LEAST_FRACTION)) ** 2
+
     def read(self, process: Process, mean_uS: Number, array: Array) -> ActionCost:
-        """Ohmic: V^2 G t. Limit case: half the voltage, a quarter of the energy."""
-        energy_fJ = np.asarray(array.read_voltage_V) ** 2 * mean_uS * array.read_ns
+        """Ohmic, V^2 G t, times the effort of its noise. Limit case: half the voltage, a quarter of the energy."""
+        energy_fJ = np.asarray(array.read_voltage_V) ** 2 * mean_uS * array.read_ns * self.effort()
         return ActionCost(span(1.0) * energy_fJ * PJ_PER_FJ, span(1.0) * array.read_ns)
 
     def write(self, process: Process) -> ActionCost:
