@@ -43,7 +43,7 @@ def test_every_weight_lands_exactly_once(inputs, outputs, rows, active, columns,
     cut = tile(linear(inputs, outputs), unit, bits)
     held = cut.geometry
     landed = np.zeros((inputs, outputs), dtype=int)
-    bounds = cut.column_bounds()
+    bounds = [*range(0, outputs, held.weights_per_row), outputs]
     per_block = np.zeros(cut.row_blocks, dtype=int)
     for first, last in pairwise(cut.starts):
         assert 0 < last - first <= held.rows_active
@@ -61,7 +61,7 @@ def test_every_weight_lands_exactly_once(inputs, outputs, rows, active, columns,
 
 def test_a_full_layer_fills_its_arrays():
     cut = tile(linear(256, 256), crossbar(rows=256, columns=512, rows_active=128, cell_bits=2), 8)
-    assert (cut.row_blocks, cut.column_blocks, cut.groups, cut.slices) == (1, 4, 2, 4)
+    assert (cut.row_blocks, cut.column_blocks, cut.groups) == (1, 4, 2)
     assert cut.utilisation == 1.0
     assert cut.starts.tolist() == [0, 128, 256]
 

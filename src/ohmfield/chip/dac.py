@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 
 from ohmfield.chip.lines import DAC_FF, DAC_UM2, DRIVER_FF, DRIVER_UM2, LINE_FF
@@ -18,7 +16,6 @@ class Dac:
     """Row drivers. `bits` per digit: 1 is bit-serial; every digit is one plane, read and converted by itself."""
 
     bits: int = knob("both", 1, ge=1, le=8, doc="input bits driven at once")
-    signed: Literal["twos_complement"] = knob("both", "twos_complement", doc="how negative inputs are driven")
 
     def num_planes(self, input_bits: int) -> int:
         """Digits of one input: `ceil(input_bits / bits)`."""

@@ -135,8 +135,6 @@ def _place_unit(name: str, layers: list[_Layer], chip: Chip, copies: Literal["fi
                 name,
                 cut.row_blocks,
                 cut.column_blocks,
-                cut.groups,
-                cut.slices,
                 times[path],
                 wave=wave,
                 wave_span=last - wave + 1,

@@ -19,7 +19,6 @@ class Geometry:
     rows: int
     rows_active: int
     weights_per_row: int
-    slices: int
     columns_per_weight: int  # physical columns (crossbar) or weight bits (digital) of one weight
     columns: int
 
@@ -59,11 +58,6 @@ class Tiling:
         return -(-min(self.inputs, self.geometry.rows) // self.geometry.rows_active)
 
     @property
-    def slices(self) -> int:
-        """Cells that hold one side of a weight."""
-        return self.geometry.slices
-
-    @property
     def utilisation(self) -> float:
         """Share of the cells held that store a weight.
 
@@ -71,11 +65,6 @@ class Tiling:
         """
         held = self.arrays * self.geometry.rows * self.geometry.columns
         return self.inputs * self.outputs * self.geometry.columns_per_weight / held
-
-    def column_bounds(self) -> Int[np.ndarray, " boundaries"]:
-        """Column block c holds outputs `bounds[c] : bounds[c + 1]`."""
-        step = self.geometry.weights_per_row
-        return np.minimum(np.arange(self.column_blocks + 1, dtype=np.int64) * step, self.outputs)
 
 
 def geometry(unit: Unit, weight_bits: int, name: str = "") -> Geometry:
@@ -86,10 +75,10 @@ def geometry(unit: Unit, weight_bits: int, name: str = "") -> Geometry:
     if isinstance(unit, Crossbar):
         array = unit.array
         columns, wide = array.columns, array.columns_per_weight(weight_bits)
-        rows, active, slices = array.rows, array.rows_active, array.num_slices(weight_bits)
+        rows, active = array.rows, array.rows_active
     elif isinstance(unit, DigitalCim):
         columns, wide = unit.columns, weight_bits
-        rows, active, slices = unit.rows * unit.banks, unit.rows, weight_bits
+        rows, active = unit.rows * unit.banks, unit.rows
     else:
         raise InputError(f"a {unit.kind} unit cannot hold weights; use one of crossbar, digital_cim", name)
     if wide > columns:
@@ -98,7 +87,7 @@ def geometry(unit: Unit, weight_bits: int, name: str = "") -> Geometry:
             "store more bits in a cell, use fewer weight bits or wider arrays",
             name,
         )
-    return Geometry(rows, active, columns // wide, slices, wide, columns)
+    return Geometry(rows, active, columns // wide, wide, columns)
 
 
 def tile(operator: Operator, unit: Unit, weight_bits: int) -> Tiling:

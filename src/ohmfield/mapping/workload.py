@@ -61,13 +61,12 @@ class Shapes:
 class Workload:
     """`Shapes` plus rates: how many items one inference has, and what was counted while the model ran.
 
-    `tally` holds counts of a real run over `tally_items` items; a rate without a count is a default, and
-    `assumed_rates` says which operators took one.
+    `tally` holds counts of a real run over `tally_items` items. A rate without a count takes a default; the warnings of
+    the bill say which operators took one.
     """
 
     shapes: Shapes
     items: float
-    item: str = "coordinate"
     inference: str = "frame"
     tally: Tally = field(default_factory=Tally)
     tally_items: float = 0.0
@@ -90,8 +89,6 @@ class Site:
     unit: str  # a name in Chip.units, "gather", "activation", "encode" ..., or "host"
     row_blocks: int = 1  # arrays one above the other
     column_blocks: int = 1  # arrays side by side
-    groups: int = 1  # row groups read one after the other within a block, at most
-    slices: int = 1
     copies: int = 1
     wave: int = 0  # the turn in which its first array is written
     wave_span: int = 1  # turns its arrays lie in
