@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -30,13 +29,6 @@ class Efficiency:
     utilisation: float  # share of the weight cells that hold a weight in use
     activity: float  # share of the largest input digit sum that is driven
     boundary: str
-
-    def __str__(self) -> str:
-        low, mid, high = self.tops_per_W
-        return (
-            f"{mid:.3g} TOPS/W ({low:.3g} to {high:.3g}), {self.precision}, cells {self.utilisation:.0%} used, "
-            f"activity {self.activity:.0%}, boundary: {self.boundary}"
-        )
 
 
 @dataclass(frozen=True)
@@ -75,6 +67,19 @@ class Bill:
     boundary: str
     inference: str = "frame"
     warnings: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return "\n".join(
+            (
+                f"{self.name}, per {self.inference}: mid (low to high)",
+                f"  energy    {_words(self.energy_mJ)} mJ",
+                f"  latency   {_words(self.latency_ms)} ms",
+                f"  rate      {_words(self.frames_per_s)} {self.inference}s/s",
+                f"  area      {_words(self.area_mm2)} mm2" if self.area_um2.any() else "  area      not known",
+                f"  precision {self.precision}",
+                f"  boundary  {self.boundary}",
+            )
+        )
 
     @property
     def energy_mJ(self) -> Range:
@@ -115,10 +120,6 @@ class Bill:
             raise InputError(f"{fps:g} {self.inference}s/s is not within 0 .. {top:g}, what this chip reaches")
         return _range(self._dynamic_pJ() * 1e-12 * fps + self.leakage_uW / UW_PER_W)
 
-    def time_of(self, inferences: int) -> Range:
-        """Milliseconds until the last of that many inferences is out."""
-        return _range((self.fill_ns + max(0, inferences - 1) * self.interval_ns) / NS_PER_MS)
-
     def by_component(self) -> dict[str, Range]:
         """mJ per inference of each component that spends any."""
         totals = self.energy_pJ.sum(axis=2) / PJ_PER_MJ
@@ -138,37 +139,6 @@ class Bill:
                 if high > 0.0:
                     yield Row(operator, component, mid, low, high, mid / total)
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data of the first design."""
-        power = self.power_at(self.frames_per_s[1])
-        return {
-            "name": self.name,
-            "inference": self.inference,
-            "energy_mJ": _named(self.energy_mJ),
-            "latency_ms": _named(self.latency_ms),
-            "frames_per_s": _named(self.frames_per_s),
-            "area_mm2": _named(self.area_mm2),
-            "power_W": _named(power),
-            "leakage_uW": _named(_range(self.leakage_uW)),
-            "macs": self.macs,
-            "tops_per_W": _named(self.tops_per_W.tops_per_W),
-            "precision": self.precision,
-            "utilisation": self.utilisation,
-            "activity": self.activity,
-            "boundary": self.boundary,
-            "components_mJ": {name: _named(value) for name, value in self.by_component().items()},
-            "operators_mJ": {name: _named(value) for name, value in self.by_operator().items()},
-            "operators_ms": {
-                name: _named(_range(self.latency_ns[..., i] / NS_PER_MS)) for i, name in enumerate(self.operators)
-            },
-            "areas_mm2": {
-                name: _named(_range(self.area_um2[..., i] / UM2_PER_MM2))
-                for i, name in enumerate(self.components)
-                if self.area_um2[MID, 0, i] > 0.0
-            },
-            "warnings": list(self.warnings),
-        }
-
     def _dynamic_pJ(self) -> np.ndarray:
         leakage = self.components.index("leakage")
         return self.energy_pJ.sum(axis=(2, 3)) - self.energy_pJ[..., leakage].sum(axis=2)
@@ -180,8 +150,9 @@ def _range(values: np.ndarray) -> Range:
     return low, mid, high
 
 
-def _named(values: Range) -> dict[str, float]:
-    return dict(zip(("low", "mid", "high"), values, strict=True))
+def _words(values: Range) -> str:
+    low, mid, high = values
+    return f"{mid:.3g} ({low:.3g} to {high:.3g})"
 
 
 def leakage_pJ(leakage_uW: np.ndarray, time_ns: np.ndarray) -> np.ndarray:
