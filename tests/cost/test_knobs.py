@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from ohmfield.chip.chip import Chip
+from ohmfield.chip.converters import ADCS
 from ohmfield.chip.files import load_chip
 from ohmfield.chip.memory import Dram
 from ohmfield.cost.evaluate import evaluate
 from ohmfield.mapping.place import place
 from ohmfield.mapping.workload import Operator, Shapes, Workload
-from ohmfield.spec import walk
+from ohmfield.spec import build, to_plain, walk
 
 # Two tables, one too large for the chip's memory; layers that need several groups and blocks; an unknown operation.
 EVERYTHING = Workload(
@@ -39,12 +40,11 @@ EVERYTHING = Workload(
 CHOICES: dict[str, list[Any]] = {
     "encoding": ["offset"],
     "subtract": ["digital"],
-    "fraction_of": ["g_max"],
+    "fraction_of": ["g_max", "target"],
     "rule": ["float"],
     "gains": [(1.0, 2.0, 8.0)],
     "enob": [6.0],
-    "step_levels": [0.5],
-    "signed": [],
+    "step_levels": [0.5, 2.0, 8.0],
     "match": [],
     "unit": [],
 }
@@ -87,9 +87,9 @@ def effect(record: Any, path: str) -> str:
 
 
 def knobs() -> Iterator[tuple[str, str]]:
-    for name in ("rram-40nm", "dcim-28nm"):
-        for path, _, _ in walk(load(name)):
-            if path != "place" and (name == "rram-40nm" or path.startswith("units.")):
+    for name, added in ADDED.items():
+        for path, _, _ in walk(CHIPS[name]):
+            if path != "place" and path.startswith(added):
                 yield name, path
 
 
@@ -100,9 +100,75 @@ def load(name: str) -> Chip:
     return replace(chip, dram=Dram(), units=units)
 
 
+def with_crossbar(**parts: dict[str, Any]) -> Chip:
+    """`rram-40nm` with parts of its crossbar changed."""
+    plain = to_plain(load("rram-40nm"))
+    for name, fields in parts.items():
+        plain["units"]["crossbar"][name] |= fields
+    return build(Chip, plain)
+
+
+def analog_sram() -> Chip:
+    plain = to_plain(load("rram-40nm"))
+    plain["units"]["crossbar"]["array"] |= {"cell_bits": 1, "read_voltage_V": 0.9}
+    plain["units"]["crossbar"]["cell"] = {"kind": "sram", "g_min_uS": 10.0, "g_max_uS": 60.0}
+    return build(Chip, plain)
+
+
+CHIPS = {
+    "rram-40nm": load("rram-40nm"),
+    "dcim-28nm": load("dcim-28nm"),
+    "analog sram": analog_sram(),
+    **{f"rram with {kind}": with_crossbar(adc={"kind": kind}) for kind in ADCS},
+}
+# All of the first chip, and what each other one adds.
+ADDED = dict.fromkeys(CHIPS, "units.crossbar.adc.") | {
+    "rram-40nm": "",
+    "dcim-28nm": "units.",
+    "analog sram": "units.crossbar.cell.",
+}
+CROSSBAR = "units.crossbar."
+# What improves the picture: a worse value, a better one.
+BETTER: list[tuple[str, Any, Any]] = [
+    (CROSSBAR + "array.rows_active", 128, 64),
+    (CROSSBAR + "array.rows_active", 64, 32),
+    (CROSSBAR + "array.cell_bits", 2, 1),
+    (CROSSBAR + "array.read_voltage_V", 0.2, 0.3),
+    (CROSSBAR + "array.read_ns", 10.0, 15.0),
+    (CROSSBAR + "cell.g_max_uS", 60.0, 90.0),
+    (CROSSBAR + "cell.program_fraction", 0.02, 0.01),
+    (CROSSBAR + "cell.read_fraction", 0.004, 0.002),
+    (CROSSBAR + "cell.read_fraction", 0.001, 0.0),
+    (CROSSBAR + "dac.bits", 2, 1),
+    (CROSSBAR + "adc.bits", 7, 8),
+    (CROSSBAR + "adc.enob", 6.0, 6.8),
+    (CROSSBAR + "adc.gains", (1.0,), (1.0, 2.0)),
+    *((CROSSBAR + "adc.step_levels", 2.0**power, 2.0 ** (power - 1)) for power in (1, 0, -1, -2)),
+    ("requantiser.rule", "power_of_two", "dyadic"),
+    ("requantiser.rule", "dyadic", "float"),
+    ("requantiser.multiplier_bits", 8, 16),
+    ("requantiser.word_bits", 12, 16),
+    ("activation.word_bits", 12, 16),
+    ("activation.table_bits", 6, 8),
+    ("gather.coordinate_bits", 12, 16),
+    ("gather.weight_bits", 6, 8),
+    ("gather.table_bits", 6, 8),
+    ("gather.feature_bits", 10, 12),
+]
+# Neither value is the better one for the picture, or the device and not the designer sets it.
+NEUTRAL = {
+    CROSSBAR + "max_copies",  # other draws of the same errors
+    CROSSBAR + "array.rows",  # where row groups end
+    CROSSBAR + "array.encoding",
+    CROSSBAR + "array.subtract",
+    CROSSBAR + "cell.fraction_of",  # what a fraction means
+    CROSSBAR + "cell.g_min_uS",  # the device's
+}
+
+
 @pytest.mark.parametrize(("name", "path"), list(knobs()), ids=lambda text: str(text))
 def test_a_knob_moves_the_bill_if_and_only_if_it_is_declared_to(name, path):
-    chip = load(name)
+    chip = CHIPS[name]
     before, value = figures(chip), next(v for where, v, _ in walk(chip) if where == path)
     moved = tried = False
     for candidate in others(path, value):
@@ -114,3 +180,23 @@ def test_a_knob_moves_the_bill_if_and_only_if_it_is_declared_to(name, path):
         moved = moved or not np.array_equal(figures(other), before)
     assert tried or not others(path, value)
     assert moved == (tried and effect(chip, path) in ("both", "cost"))
+
+
+@pytest.mark.parametrize(("path", "worse", "better"), BETTER, ids=lambda value: str(value))
+def test_a_better_picture_costs_more_energy_area_or_time(path, worse, better):
+    chip = CHIPS["rram-40nm"]
+    cheap, dear = (
+        evaluate(other, EVERYTHING, place(EVERYTHING.shapes, other))
+        for other in (changed(chip, path.split("."), value) for value in (worse, better))
+    )
+    totals = [
+        (bill.energy_mJ[1], bill.area_mm2[1], bill.latency_ms[1], float(bill.interval_ns[1, 0]))
+        for bill in (cheap, dear)
+    ]
+    assert any(after > before * (1 + 1e-9) for before, after in zip(*totals, strict=True))
+
+
+def test_every_knob_of_the_picture_is_among_the_improvements_or_neutral():
+    chip = CHIPS["rram-40nm"]
+    both = {path for path, _, _ in walk(chip) if path != "place" and effect(chip, path) == "both"}
+    assert both == {path for path, _, _ in BETTER} | NEUTRAL
