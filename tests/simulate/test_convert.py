@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save
 from torch import nn
 
 from ohmfield.chip.cells import RramCell
@@ -135,9 +137,20 @@ def test_an_instance_is_saved_and_read_back(tmp_path: Path) -> None:
 
 def test_failed_save_leaves_nothing(tmp_path: Path) -> None:
     drawn = program(converted(hash_field(), small_chip()), small_chip())
-    with pytest.raises(InputError, match="could not be saved"):
-        drawn.save(tmp_path / "missing" / "chip.safetensors")
-    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        drawn.save(tmp_path / "file" / "chip.safetensors")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    "facts", [[], 3, {}, {"format": 2}, {"format": 1}, {"format": 1, "gains": [1]}, {"format": 1, "gains": {"a": 1}}]
+)
+def test_an_instance_with_damaged_facts_is_refused(tmp_path: Path, facts: object) -> None:
+    path = tmp_path / "chip.safetensors"
+    path.write_bytes(save({"a:codes": np.zeros((2, 2), np.int32)}, metadata={"programmed": json.dumps(facts)}))
+    with pytest.raises(InputError, match=r"chip\.safetensors"):
+        Programmed.load(path)
 
 
 def test_drift_ages_the_instance() -> None:

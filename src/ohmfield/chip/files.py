@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from ohmfield.chip.baseline import Roofline
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.this_machine import measure, this_machine_path
+from ohmfield.files import write_atomic
 from ohmfield.spec import InputError, build, read_yaml, to_plain
 
 THIS_MACHINE = "this-machine"
@@ -63,13 +62,13 @@ def chip_text(chip: Chip) -> str:
 
 def save_chip(chip: Chip, path: Path) -> None:
     """Write `chip` to `path`, whole or not at all."""
-    write_text(path, chip_text(chip))
+    write_atomic(path, chip_text(chip).encode())
 
 
 def measure_this_machine() -> Roofline:
     """Measure this machine and keep the result as the baseline `this-machine`, in the user's configuration folder."""
     measured = measure()
-    write_text(this_machine_path(), yaml.safe_dump(to_plain(measured), sort_keys=False))
+    write_atomic(this_machine_path(), yaml.safe_dump(to_plain(measured), sort_keys=False).encode())
     return measured
 
 
@@ -80,27 +79,4 @@ def new_from(name: str, path: Path) -> None:
     source = _find(name, PRESETS, list_chips(), "chip")
     load_chip(source)
     header = f"# Made from {name}. Check it with: ohmfield chips check {path.name}\n"
-    write_text(path, header + source.read_text(encoding="utf-8"))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write beside `path`, flush to disk, rename; `InputError` when the folder or disk refuses."""
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
-
-
-def show(chip: Chip) -> dict[str, Any]:
-    """Plain data of a chip, nested as in its file."""
-    return to_plain(chip)
+    write_atomic(path, header.encode() + source.read_bytes())

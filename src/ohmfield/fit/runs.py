@@ -10,7 +10,6 @@ import json
 import os
 import shlex
 import sys
-import tempfile
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,36 +21,11 @@ from torch import Tensor
 
 from ohmfield.fields.field import Field
 from ohmfield.fields.presets import build
+from ohmfield.files import write_atomic
 from ohmfield.spec import InputError
 
 FORMAT = 1
 """Version of the folder's layout; another one is refused."""
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Writes `data` beside `path`, syncs and renames: the file is whole, or the previous one is untouched.
-
-    Raises `InputError` when the disk is full or the folder is not writable; nothing half-written stays.
-    """
-    temporary: str | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(
-            f"{path}: cannot be written ({reason}); free some space or choose another folder; an older file is intact"
-        ) from None
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -65,7 +39,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read ({error}); the file is damaged, fit into a new folder") from None
 
 
@@ -148,12 +122,6 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return "not installed"
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _finite(data: Any) -> Any:

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from ohmfield.fit.runs import write_atomic
+from ohmfield.files import write_atomic
 from ohmfield.spec import InputError
 
 FORMAT = 1
@@ -133,7 +133,7 @@ def load_summary(folder: Path) -> DeploymentSummary:
         picture = load_file(folder / PICTURE_FILE)["picture"]
     except FileNotFoundError as error:
         raise InputError(f"{error.filename or path}: no such file; run `ohmfield deploy` again") from None
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, RecursionError, SafetensorError) as error:
         raise InputError(f"{path}: cannot be read ({error}); run `ohmfield deploy` again") from None
     version = plain.pop("format", None) if isinstance(plain, dict) else None
     if version != FORMAT:

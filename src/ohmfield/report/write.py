@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ohmfield.fit.runs import write_atomic, write_json
+from ohmfield.files import write_atomic
+from ohmfield.fit.runs import write_json
 from ohmfield.report import figures, pictures
 from ohmfield.report.drawing import draw
 from ohmfield.report.page import page

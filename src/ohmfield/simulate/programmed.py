@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.units import Crossbar
+from ohmfield.files import write_atomic
 from ohmfield.mapping.slice import Slices, slice_weights
 from ohmfield.numerics import Noise
 from ohmfield.simulate.lower import (
@@ -70,15 +70,10 @@ class Programmed:
     seed: int
     layers: Mapping[str, StoredLayer]
     elapsed_s: float = 0.0
-    notes: tuple[str, ...] = field(default=())
 
     def aged(self, elapsed_s: float) -> Programmed:
         """The same instance `elapsed_s` after its first read."""
         return replace(self, elapsed_s=elapsed_s)
-
-    def noise(self, path: str, kind: str) -> Noise:
-        """The stream of one kind of error of one layer of this instance."""
-        return instance_noise(self.seed, path, kind)
 
     def save(self, path: Path) -> None:
         """Writes one safetensors file (beside, then renamed); scalars travel in its metadata as JSON."""
@@ -93,19 +88,8 @@ class Programmed:
             "seed": self.seed,
             "elapsed_s": self.elapsed_s,
             "gains": {name: list(layer.gains) for name, layer in self.layers.items()},
-            "notes": list(self.notes),
         }
-        data = save(tensors, metadata={"programmed": json.dumps(facts)})
-        temporary = path.with_name(path.name + ".tmp")
-        try:
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise InputError(f"{path}: the instance could not be saved ({error.strerror})") from None
+        write_atomic(path, save(tensors, metadata={"programmed": json.dumps(facts)}))
 
     @classmethod
     def load(cls, path: Path) -> Programmed:
@@ -115,19 +99,17 @@ class Programmed:
             with path.open("rb") as file:
                 size = int.from_bytes(file.read(8), "little")
                 facts = json.loads(json.loads(file.read(size))["__metadata__"]["programmed"])
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            if facts["format"] == FORMAT:
+                layers = {name: _stored_layer(tensors, name, gains) for name, gains in facts["gains"].items()}
+                return cls(str(facts["chip"]), int(facts["seed"]), layers, float(facts["elapsed_s"]))
+        except (OSError, SafetensorError, LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(f"{path}: is not a saved chip instance ({error})") from None
-        if facts["format"] != FORMAT:
-            raise InputError(
-                f"{path}: instance format {facts['format']}, this version reads {FORMAT}; program it again"
-            )
-        layers = {
-            name: StoredLayer(
-                tensors[f"{name}:codes"].astype(np.int64), tensors.get(f"{name}:conductances_uS"), tuple(gains)
-            )
-            for name, gains in facts["gains"].items()
-        }
-        return cls(facts["chip"], facts["seed"], layers, facts["elapsed_s"], tuple(facts["notes"]))
+        raise InputError(f"{path}: instance format {facts['format']!r}, this version reads {FORMAT}; program it again")
+
+
+def _stored_layer(tensors: Mapping[str, np.ndarray], name: str, gains: list[float]) -> StoredLayer:
+    codes = tensors[f"{name}:codes"].astype(np.int64)
+    return StoredLayer(codes, tensors.get(f"{name}:conductances_uS"), tuple(float(gain) for gain in gains))
 
 
 def instance_noise(seed: int, path: str, kind: str) -> Noise:
