@@ -164,7 +164,22 @@ def test_yaml_python_tag_runs_nothing(tmp_path: Path) -> None:
     assert not trap.exists()
 
 
-@pytest.mark.parametrize("text", ["rows: [1, 2\n", "- 1\n- 2\n", "", "rows: 1\n\trows: 2\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rows: [1, 2\n",
+        "- 1\n- 2\n",
+        "",
+        "rows: 1\n\trows: 2\n",
+        "rows: 2024-13-45\n",
+        "rows: " + "9" * 5000,
+        "rows: " + "[" * 3000 + "]" * 3000,
+        "rows: !!bool x\n",
+        "rows: !!timestamp x\n",
+        "rows: " + "1:" * 200 + "1.5\n",
+    ],
+    ids=range(10),
+)
 def test_yaml_that_is_not_a_mapping(tmp_path: Path, text: str) -> None:
     with pytest.raises(InputError) as caught:
         read_yaml(write(tmp_path / "bad.yaml", text))

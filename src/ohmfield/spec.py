@@ -126,6 +126,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         raise InputError(f"{path}{line}: not valid YAML data: {getattr(error, 'problem', error)}") from None
+    except (ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        # what the constructors let through: 2024-13-45, thousands of digits or of brackets, `!!bool x`
+        raise InputError(f"{path}: not valid YAML data: {error}") from None
     if not isinstance(data, dict):
         raise InputError(f"{path}: holds {type(data).__name__}, expected keys and values")
     return data

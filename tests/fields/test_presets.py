@@ -73,3 +73,40 @@ def test_bad_names_and_arguments() -> None:
         presets.build("nerf")
     with pytest.raises(InputError, match="widht"):
         presets.build("siren", widht=3)
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        ({"preset": ["a"]}, r"\['a'\]"),
+        ({"preset": None}, "None"),
+        ({"width": "x"}, "width: 'x'"),
+        ({"width": -3}, "width: -3"),
+        ({"width": 10**12}, "width: 1000000000000"),
+        ({"width": 2**14, "depth": 64}, "lower width or depth"),
+        ({"depth": 2.5}, "depth: 2.5"),
+        ({"channels": None}, "channels: None"),
+        ({"dim": {}}, "dim: {}"),
+        ({"dim": 9}, "dim: 9"),
+        ({"seed": -1}, "seed: -1"),
+        ({"resolutions": 5}, "resolutions: 5"),
+        ({"resolutions": [4]}, "resolutions"),
+        ({"resolutions": [4, "x"]}, "resolutions"),
+        ({"resolutions": [float("nan"), 8]}, "resolutions"),
+        ({"resolutions": [64, 8]}, "finest_resolution: 8"),
+        ({"log2_table": 99}, "log2_table: 99"),
+    ],
+)
+def test_a_damaged_config_names_the_value(damage: dict[str, object], named: str) -> None:
+    with pytest.raises(InputError, match=named) as caught:
+        presets.build({**presets.instant_ngp(width=8, num_levels=2).config, **damage})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "damage"), [("siren", {"w0": "x"}), ("gauss", {"s": float("inf")}),
+    ("finer", {"first_bias": -1.0}), ("quadinr", {"matched": 7}), ("fourier", {"num_bands": 0}),
+    ("gaussian", {"projection": "x"}), ("gaussian", {"num_frequencies": 10**9})])  # fmt: skip
+def test_every_argument_of_a_preset_has_its_limits(name: str, damage: dict[str, object]) -> None:
+    (key,) = damage
+    with pytest.raises(InputError, match=f"field '{name}': .*{key}"):
+        presets.build(name, **damage)

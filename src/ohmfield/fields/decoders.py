@@ -11,6 +11,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ohmfield.numerics import Noise
+from ohmfield.spec import InputError
+
+MAX_WEIGHTS = 2**28
+"""Largest decoder: 1 GB."""
 
 
 def quad(r: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -122,6 +126,9 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         sizes = [num_inputs, *([width] * depth), num_outputs]
+        weights = sum(m * n for m, n in pairwise(sizes))
+        if weights > MAX_WEIGHTS:
+            raise InputError(f"decoder of {weights} weights, at most {MAX_WEIGHTS} are held; lower width or depth")
         self.layers = nn.ModuleList(torch.nn.utils.skip_init(nn.Linear, m, n, bias=bias) for m, n in pairwise(sizes))
         self.activations = nn.ModuleList(activation() for _ in range(depth))
 

@@ -6,8 +6,9 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field as Limits
 from torch import Tensor
 
 from ohmfield.fields.decoders import MLP, Finer, Gauss, Quad, ReLU, Sine, Wire, fan_in_init, relu_init, siren_init
@@ -16,9 +17,34 @@ from ohmfield.fields.encodings.hash_grid import HashGrid
 from ohmfield.fields.field import Field
 from ohmfield.numerics import Noise
 from ohmfield.spec import InputError
+from ohmfield.spec import build as checked
 
 PRESETS: dict[str, Callable[..., Field]] = {}
 """Every preset by name."""
+
+_Frequency = Annotated[float, Limits(gt=0, le=1e6, allow_inf_nan=False)]
+_Resolution = Annotated[int | float, Limits(ge=2, le=2**20)]
+
+ALLOWED: dict[str, Any] = {
+    "dim": Annotated[int, Limits(ge=1, le=16)],
+    "channels": Annotated[int, Limits(ge=1, le=1024)],
+    "width": Annotated[int, Limits(ge=1, le=2**14)],
+    "depth": Annotated[int, Limits(ge=0, le=64)],
+    "seed": Annotated[int, Limits(ge=0, le=2**63 - 1)],
+    "num_levels": Annotated[int, Limits(ge=1, le=64)],
+    "features_per_level": Annotated[int, Limits(ge=1, le=8)],
+    "log2_table": Annotated[int, Limits(ge=3, le=24)],
+    "resolutions": tuple[_Resolution, _Resolution],
+    "num_bands": Annotated[int, Limits(ge=1, le=64)],
+    "num_frequencies": Annotated[int, Limits(ge=1, le=2**14)],
+    "sigma": _Frequency,
+    "w0": _Frequency,
+    "s": _Frequency,
+    "first_bias": Annotated[float, Limits(ge=0, le=1e6, allow_inf_nan=False)],
+    "matched": bool,
+    "projection": None,
+}
+"""What an argument of that name may be, in whichever preset."""
 
 
 def preset(name: str) -> Callable[[Callable[..., Field]], Callable[..., Field]]:
@@ -35,6 +61,9 @@ def preset(name: str) -> Callable[[Callable[..., Field]], Callable[..., Field]]:
                 known = ", ".join(signature.parameters)
                 raise InputError(f"field {name!r}: {error}; known arguments: {known}") from None
             bound.apply_defaults()
+            for key, value in bound.arguments.items():
+                if key in ALLOWED and not isinstance(value, Tensor):
+                    bound.arguments[key] = checked(ALLOWED[key], value, where=f"field {name!r}: {key}")
             field = make(*bound.args, **bound.kwargs)
             plain = {key: value for key, value in bound.arguments.items() if not isinstance(value, Tensor)}
             field.config = {"preset": name, **plain}
@@ -54,7 +83,7 @@ def build(config: str | Mapping[str, Any], **arguments: Any) -> Field:
     """
     fields = {"preset": config} if isinstance(config, str) else dict(config)
     name = fields.pop("preset", None)
-    if name not in PRESETS:
+    if not isinstance(name, str) or name not in PRESETS:
         raise InputError(f"field {name!r} is not known; known fields: {', '.join(PRESETS)}")
     return PRESETS[name](**{**fields, **arguments})
 
