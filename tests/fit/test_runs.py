@@ -28,7 +28,6 @@ def test_a_run_is_read_back(run: Path) -> None:
         "history.json",
         "model.json",
         "model.safetensors",
-        "resume.safetensors",
         "run.json",
     ]
     assert info["format"] == 1

@@ -18,7 +18,7 @@ Rule = Literal["max", "percentile", "mse"]
 PERCENTILE = 0.9995  # of magnitudes, for the rule of that name
 CLIP_FACTORS = 64  # ranges that the rule `mse` tries, from FLOOR_FACTOR of the largest magnitude up to it
 FLOOR_FACTOR = 0.2
-SAMPLE = 2**16  # most values per channel that a rule looks at, evenly spaced
+SAMPLE = 2**16  # values per channel that a rule looks at, evenly spaced: all of fewer, never twice as many
 TINY = 1e-12  # scale of a channel that holds only zeros
 
 

@@ -20,6 +20,7 @@ from ohmfield.fit.options import FitOptions, suggested_options
 from ohmfield.fit.progress import Progress
 from ohmfield.fit.runs import (
     FORMAT,
+    RESUME_FILE,
     load_state,
     provenance,
     read_info,
@@ -101,7 +102,7 @@ def fit(
     try:
         _train(training, folder, progress, callback)
     finally:
-        if folder is not None:  # also on ctrl-c or a failing callback
+        if folder is not None and training.whole:  # also on ctrl-c or a failing callback
             training.save(folder)
     score = signal.score(predict(field, signal.coords))
     samples = training.step * min(options.batch, len(signal))
@@ -128,6 +129,7 @@ class _Training:
         self.plain = is_plain(field)
         self.epoch, self.order = -1, torch.empty(0, dtype=torch.int64)  # the shuffle in use
         self.step = 0
+        self.whole = True  # parameters, moments and `step` belong together
         self.elapsed_s = 0.0
         self.history: list[dict[str, float]] = []
 
@@ -178,8 +180,10 @@ class _Training:
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient
         self.adam.param_groups[0]["lr"] = self.learning_rate()
+        self.whole = False
         self.adam.step()
         self.step += 1
+        self.whole = True
         return loss
 
     def save(self, folder: Path) -> None:
@@ -191,11 +195,11 @@ class _Training:
             for moment in ("exp_avg", "exp_avg_sq"):
                 tensors[f"{moment}.{name}"] = state.get(moment, torch.zeros_like(parameter))
         write_json(folder / "history.json", self.history)
-        write_tensors(folder / "resume.safetensors", tensors)
+        write_tensors(folder / RESUME_FILE, tensors)
 
     def load(self, folder: Path) -> None:
         """Goes back to what `save` wrote."""
-        path = folder / "resume.safetensors"
+        path = folder / RESUME_FILE
         tensors = read_tensors(path)
         wanted = {"step", "elapsed_s"} | {
             f"{kind}.{name}" for kind in ("parameter", "exp_avg", "exp_avg_sq") for name in self.named
@@ -233,7 +237,7 @@ def _open_folder(folder: Path, info: Mapping[str, Any], training: _Training) -> 
         history = read_json(folder / "history.json")
         figures = known["score"], history, known["elapsed_s"], known["samples_per_s"]
         return FitResult(training.field, *figures, resumed_from=training.options.steps)
-    if (folder / "resume.safetensors").exists():
+    if (folder / RESUME_FILE).exists():
         training.load(folder)
     return None
 

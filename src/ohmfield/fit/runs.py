@@ -21,11 +21,13 @@ from torch import Tensor
 
 from ohmfield.fields.field import Field
 from ohmfield.fields.presets import build
-from ohmfield.files import write_atomic
+from ohmfield.files import discard, write_atomic
 from ohmfield.spec import InputError
 
 FORMAT = 1
 """Version of the folder's layout; another one is refused."""
+
+RESUME_FILE = "resume.safetensors"
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -84,11 +86,15 @@ def read_info(run: Path) -> dict[str, Any]:
 
 
 def save_run(run: Path, field: Field, info: Mapping[str, Any], history: list[dict[str, float]]) -> None:
-    """Writes a finished run: `run.json` last, so that it says finished only when all is there."""
+    """Writes a finished run: `run.json` last, so that it says finished only when all is there.
+
+    What resuming needs goes then.
+    """
     write_tensors(run / "model.safetensors", field.state_dict())
     write_json(run / "model.json", {"format": FORMAT, "field": field.config})
     write_json(run / "history.json", history)
     write_json(run / "run.json", {"format": FORMAT, **info})
+    discard(run / RESUME_FILE)
 
 
 def load_run(run: str | os.PathLike[str]) -> tuple[Field, dict[str, Any]]:

@@ -63,7 +63,7 @@ class HashGrid(nn.Module):
         _check("finest_resolution", finest_resolution, base_resolution, 2**20)
         self.dim = dim
         self.num_features = num_levels * features_per_level
-        self.operator = "hash_grid"  # the id that lookups are counted under; a trace sets it to the module's path
+        self.operator = "hash_grid"  # the id that lookups are counted under; `convert` sets it to the module's path
         self.levels = _levels(dim, num_levels, log2_table, base_resolution, finest_resolution)
         num_rows = int(self.levels.offsets[-1])
         if num_rows * features_per_level > MAX_ROWS * 8:
