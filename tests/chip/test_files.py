@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import resource
 from dataclasses import replace
 from pathlib import Path
@@ -27,18 +26,17 @@ from ohmfield.chip.files import (
     measure_this_machine,
     new_from,
     save_chip,
-    show,
 )
 from ohmfield.chip.process import Process
 from ohmfield.quantities import ActionCost, Number, PartCost, span
-from ohmfield.spec import InputError, knob, spec
+from ohmfield.spec import InputError, knob, spec, to_plain
 
 every_preset = pytest.mark.parametrize("name", ["rram-40nm", "dcim-28nm", "hybrid-40nm"])
 
 
 def edited(tmp_path: Path, **changes: object) -> Path:
     """The RRAM preset with values at dotted paths (`__` for a dot) changed."""
-    data = show(load_chip("rram-40nm"))
+    data = to_plain(load_chip("rram-40nm"))
     for path, value in changes.items():
         *folders, last = path.split("__")
         inner = data
@@ -262,10 +260,6 @@ def test_a_users_cell_and_adc_go_to_yaml_and_back(tmp_path: Path) -> None:
     convert = unit.convert(chip.process)
     assert np.all(convert.energy_pJ > 0.5)  # its own figure, and the column's line and amplifier
     assert float(convert.latency_ns[1, 0]) == 3.0
-
-
-def test_show_is_plain_data() -> None:
-    assert json.loads(json.dumps(show(load_chip("hybrid-40nm"))))["place"][0] == {"match": "first", "unit": "digital"}
 
 
 def test_chips_are_frozen() -> None:
