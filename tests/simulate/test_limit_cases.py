@@ -141,7 +141,7 @@ def spread_of_outputs(unit: Crossbar, weights: np.ndarray, inputs: np.ndarray) -
 @pytest.mark.parametrize(("encoding", "factor"), [("differential", 93.5), ("offset", 66.1)])
 def test_limit_case_6_cell_errors(encoding: str, factor: float) -> None:
     sigma = 0.05  # levels; g_min lies 20 sigma above zero, so nothing clamps
-    cell = RramCell(g_min_uS=3.0, g_max_uS=12.0, program_fraction=sigma / 3.0)
+    cell = RramCell(g_min_uS=3.0, g_max_uS=12.0, program_fraction=sigma / 3.0, read_fraction=0.0)
     adc = {"bits": 14, "step_levels": 1 / 64}
     weights, inputs = random_codes(6, -127, 127, 64, 24), random_codes(7, 0, 255, 1, 24)
     unit = crossbar(cell, array={"encoding": encoding, "rows_active": 16}, adc=adc)
@@ -151,7 +151,7 @@ def test_limit_case_6_cell_errors(encoding: str, factor: float) -> None:
 def test_limit_case_6_clamping_at_zero() -> None:
     """Cells of zero conductance lose half of their error: random weights in pairs give about 71 sigma."""
     sigma = 0.05
-    cell = RramCell(g_min_uS=0.0, g_max_uS=9.0, program_fraction=sigma / 3.0)
+    cell = RramCell(g_min_uS=0.0, g_max_uS=9.0, program_fraction=sigma / 3.0, read_fraction=0.0)
     unit = crossbar(cell, array={"rows_active": 16}, adc={"bits": 14, "step_levels": 1 / 64})
     weights, inputs = random_codes(8, -127, 127, 64, 24), random_codes(9, 0, 255, 1, 24)
     assert math.isclose(spread_of_outputs(unit, weights, inputs), 71 * sigma, rel_tol=0.07)
@@ -187,7 +187,7 @@ def test_limit_case_12_zero_points_cancel() -> None:
     assert layer.bias is not None
     word = layer.form.output
     assert (layer(flat) - layer.bias.detach()).abs().max() <= word.step + float(layer.accumulator_factor(1.0).max())
-    noisy, x = linear_on(crossbar(RramCell(program_fraction=0.05), adc=LOSSLESS), zero=90, programmed=True)
+    noisy, x = linear_on(crossbar(RramCell(program_fraction=0.05, read_fraction=0.0), adc=LOSSLESS), zero=90, programmed=True)
     assert noisy.bias is not None
     assert (noisy(flat) - noisy.bias.detach()).abs().max() > 20 * word.step
 
@@ -207,12 +207,13 @@ def test_limit_case_15_noise_is_the_hardwares() -> None:
     full = noise_of(crossbar(adc=adc))
     assert math.isclose(full, 4.0 * math.sqrt((4.0**2 - 1) / 12), rel_tol=1e-6)  # 384 levels on 127 codes: steps of 4
     assert math.isclose(noise_of(crossbar(adc=adc), gain=4.0), full, rel_tol=1e-6)  # a quarter of the range
-    halved = noise_of(crossbar(adc=adc, array={"read_voltage_V": 0.1}))
-    assert math.isclose(20 * math.log10(halved / full), 6.02, abs_tol=0.01)
+    for half in ({"read_voltage_V": 0.1}, {"read_ns": 5.0}):
+        halved = noise_of(crossbar(adc=adc, array=half))
+        assert math.isclose(20 * math.log10(halved / full), 6.02, abs_tol=0.01)
 
 
 def test_limit_case_15_four_copies_show_four_error_patterns() -> None:
-    unit = crossbar(RramCell(program_fraction=0.05), copies=4, adc=LOSSLESS)
+    unit = crossbar(RramCell(program_fraction=0.05, read_fraction=0.0), copies=4, adc=LOSSLESS)
     weights, one = random_codes(10, -127, 127, 8, 64), random_codes(11, 0, 255, 1, 64)
     product, stored = made(weights, unit, copies=4)
     assert stored.conductances_uS is not None
