@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ohmfield.report import summary as module
 from ohmfield.report.summary import SUMMARY_FILE, DeploymentSummary, load_summary, save_summary
 from ohmfield.signals.synthetic import shapes
 from ohmfield.spec import InputError
@@ -61,3 +62,24 @@ def test_truncated_picture_is_refused(saved: tuple[DeploymentSummary, Path]) -> 
 def test_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         load_summary(tmp_path / "nothing")
+
+
+def test_a_stop_between_the_writes_leaves_no_summary_beside_another_picture(
+    saved: tuple[DeploymentSummary, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = module.write_atomic
+
+    def stopped(path: Path, data: bytes) -> None:
+        if path.name == SUMMARY_FILE:
+            raise KeyboardInterrupt
+        write(path, data)
+
+    monkeypatch.setattr(module, "write_atomic", stopped)
+    other = dataclasses.replace(saved[0], picture=1.0 - saved[0].picture, key="other")
+    with pytest.raises(KeyboardInterrupt):
+        save_summary(other, saved[1])
+    with pytest.raises(InputError, match="no such file"):
+        load_summary(saved[1])
+    monkeypatch.undo()
+    save_summary(other, saved[1])
+    assert same(other, load_summary(saved[1]))

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ohmfield.signals.image import PHOTOS, image, open_signal, photo, reopen
+from ohmfield.signals.image import PHOTOS, image, open_signal, photo
 from ohmfield.signals.png16 import CHANNELS, SIGNATURE, read_png16
 from ohmfield.spec import InputError
 
@@ -153,14 +153,10 @@ def test_photographs_ship_with_a_dependency() -> None:
         photo("lena")
 
 
-def test_a_described_signal_opens_again(tmp_path: Path) -> None:
-    signal = photo("cat", 16)
-    assert torch.equal(reopen(signal.describe()).values, signal.values)
-    path = tmp_path / "a.png"
-    Image.new("L", (4, 4)).save(path)
-    described = open_signal(str(path)).describe()
-    Image.new("L", (4, 4), 9).save(path)
-    with pytest.raises(InputError, match="other values"):
-        reopen(described)
-    with pytest.raises(InputError, match="array"):
-        reopen(image(np.zeros((4, 4), np.uint8)).describe())
+def test_a_source_is_a_photo_or_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cat = photo("cat", 16)
+    for source in ("cat", "photo:cat"):
+        assert torch.equal(open_signal(source, 16).values, cat.values)
+    monkeypatch.chdir(tmp_path)
+    Image.new("L", (4, 4)).save("cat", format="png")
+    assert open_signal("cat").shape == (4, 4)  # a file of that name goes first

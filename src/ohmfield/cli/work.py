@@ -19,12 +19,12 @@ from ohmfield.fields.presets import build
 from ohmfield.fit.loop import FitResult, fit
 from ohmfield.fit.options import suggested_options
 from ohmfield.fit.runs import load_run
-from ohmfield.report.saved import collect, deployment_folder, fingerprint, load_signal, save_signal
+from ohmfield.report.saved import collect, deployment_folder, fingerprint, load_signal, save_deployment, save_signal
 from ohmfield.report.summarise import summarise
-from ohmfield.report.summary import SUMMARY_FILE, DeploymentSummary, load_summary, save_summary
+from ohmfield.report.summary import DeploymentSummary, load_summary
 from ohmfield.report.tables import metrics, whole
 from ohmfield.report.write import write_report
-from ohmfield.signals.image import PHOTOS, image, photo
+from ohmfield.signals.image import open_signal
 from ohmfield.signals.points import Points
 from ohmfield.spec import InputError
 
@@ -38,11 +38,6 @@ def run(command: Any) -> dict[str, Any]:
     if isinstance(command, commands.Report):
         return _report(command.run, command.out or command.run, command.json)
     return _demo(command)
-
-
-def load_source(source: str, size: int | None = None) -> Points:
-    """The signal a user named: one of the photographs, or an image file."""
-    return photo(source, size) if source in PHOTOS and not Path(source).exists() else image(source, size)
 
 
 def load_chips(names: str) -> list[Chip]:
@@ -64,7 +59,7 @@ def _named(name: str) -> Chip:
 
 
 def _fit(command: commands.Fit) -> dict[str, Any]:
-    signal = load_source(command.signal, command.size)
+    signal = open_signal(command.signal, command.size)
     field = build(command.field, dim=signal.dim, channels=signal.channels, seed=command.seed)
     options = suggested_options(
         field, steps=command.steps, batch=command.batch, learning_rate=command.learning_rate, seed=command.seed
@@ -131,11 +126,10 @@ def _deploy_one(
 ) -> DeploymentSummary:
     folder = deployment_folder(run_folder, chip.name)
     key = fingerprint(field, chip, recipe, seed, signal)
-    if (folder / SUMMARY_FILE).exists():
-        saved = load_summary(folder)
-        if saved.key == key:
-            status.print(f"{chip.name}: saved already, read back")
-            return saved
+    saved = _saved(folder)
+    if saved is not None and saved.key == key:
+        status.print(f"{chip.name}: saved already, read back")
+        return saved
     started = time.perf_counter()
     kernels = "" if "crossbar_fast" in compiled() else " (compiling kernels, once)"
     with status.status(f"{chip.name}{kernels}") as line:
@@ -143,11 +137,20 @@ def _deploy_one(
         def say(stage: str) -> None:
             line.update(f"{chip.name}: {stage}{kernels}")
 
-        summary = summarise(deploy(field, chip, signal, recipe, seed=seed, progress=say), signal, key)
-    save_summary(summary, folder)
+        deployment = deploy(field, chip, signal, recipe, seed=seed, progress=say)
+    summary = summarise(deployment, signal, key)
+    save_deployment(summary, deployment.programmed, folder)
     took = f"{time.perf_counter() - started:.1f} s{kernels}"
     status.print(f"{chip.name}: {summary.quality['psnr_dB']:.2f} dB, took {took}")
     return summary
+
+
+def _saved(folder: Path) -> DeploymentSummary | None:
+    """What is kept of an earlier deployment; none where it is damaged or of another version: it is made again."""
+    try:
+        return load_summary(folder)
+    except InputError:
+        return None
 
 
 def _report(run_folder: Path, out: Path, quiet: bool) -> dict[str, Any]:
@@ -161,7 +164,7 @@ def _report(run_folder: Path, out: Path, quiet: bool) -> dict[str, Any]:
 
 def _demo(command: commands.Demo) -> dict[str, Any]:
     chips = load_chips(command.chip)
-    signal = load_source(command.photo)
+    signal = open_signal(command.photo)
     field = build("hash", dim=signal.dim, channels=signal.channels)
     run_folder = command.out / "run"
     status = console.progress()

@@ -14,7 +14,7 @@ from ohmfield.report.floorplan import floorplan
 from ohmfield.report.summary import DeploymentSummary, ReportData, slug
 from ohmfield.report.tables import number
 
-MOST_HISTOGRAMS = 12  # panels of one chip; deeper networks show the layers that clip most
+MOST_HISTOGRAMS = 12  # panels of one chip; deeper networks show the layers most at their end codes
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,6 @@ def _charts(summaries: Sequence[DeploymentSummary]) -> dict[str, tuple[Figure, s
 
 
 def busiest(summary: DeploymentSummary) -> list[str]:
-    """The layers whose codes are shown, in order; of many those that clip most."""
+    """The layers whose codes are shown, in order; of many those most at their end codes."""
     kept = sorted(summary.codes, key=lambda name: -summary.codes[name].clipped_fraction)[:MOST_HISTOGRAMS]
     return [operator for operator in summary.codes if operator in kept]

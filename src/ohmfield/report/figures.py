@@ -199,7 +199,7 @@ def _wrap(text: str) -> str:
 
 
 def code_histogram(item: Codes, title: str) -> Figure:
-    """How often each converter code came out, on a log axis, the ends of a range that clips in red."""
+    """How often each converter code came out, on a log axis, the end codes in red."""
 
     def draw(axes: Axes) -> None:
         codes, counts = np.asarray(item.codes), np.asarray(item.counts, dtype=np.float64)
@@ -207,10 +207,10 @@ def code_histogram(item: Codes, title: str) -> Figure:
         floor = 10.0 ** math.floor(math.log10(max(share[share > 0].min(initial=1.0), 1e-9)))
         edges = np.concatenate([codes - 0.5, codes[-1:] + 0.5])
         axes.stairs(np.maximum(share, floor), edges, baseline=floor, fill=True, color="#8fbde8")
-        if item.clipped_fraction > 0:
-            for end in (0, -1):
-                if share[end] > 0:
-                    axes.bar(codes[end], share[end] - floor, max(1.0, len(codes) / 90), floor, color=ALARM)
+        at_ends = item.clipped_fraction * counts.sum()  # of either end or of both: unused codes are not listed
+        for end in (0, -1):
+            if at_ends > 0.5 and min(abs(at_ends - counts[end]), abs(at_ends - counts[0] - counts[-1])) < 0.5:
+                axes.bar(codes[end], share[end] - floor, max(1.0, len(codes) / 90), floor, color=ALARM)
         axes.set_yscale("log")
         axes.set(xlim=(edges[0], edges[-1]), ylim=(floor, 1.0), xlabel="code", ylabel="share of conversions")
         axes.set_title(title, loc="left", fontsize=8.5, weight="bold")
@@ -222,7 +222,7 @@ def code_histogram(item: Codes, title: str) -> Figure:
 
 
 def code_caption(item: Codes) -> str:
-    """Step and clipping of a layer's conversions in words."""
+    """Step of a layer's conversions and their share at the end codes in words."""
     percent = f"{number(100 * item.clipped_fraction, 2)}\N{NO-BREAK SPACE}%"
-    clipped = f"{percent} clipped" if item.clipped_fraction else "nothing clipped"
-    return f"a code is {item.step_levels:g} cell level{'' if item.step_levels == 1 else 's'}; {clipped}"
+    ends = f"{percent} at the end codes" if item.clipped_fraction else "none at the end codes"
+    return f"a code is {item.step_levels:g} cell level{'' if item.step_levels == 1 else 's'}; {ends}"

@@ -14,15 +14,26 @@ from ohmfield.chip.chip import Chip
 from ohmfield.chip.files import list_baselines, load_baseline
 from ohmfield.cost.baseline import baseline_bill
 from ohmfield.fields.field import Field, predict
+from ohmfield.files import discard
 from ohmfield.fit.runs import load_run, provenance, read_tensors, write_tensors
 from ohmfield.mapping.trace import trace
 from ohmfield.mapping.workload import Workload
-from ohmfield.report.summary import SUMMARY_FILE, Baseline, DeploymentSummary, ReportData, load_summary, slug
+from ohmfield.report.summary import (
+    SUMMARY_FILE,
+    Baseline,
+    DeploymentSummary,
+    ReportData,
+    load_summary,
+    save_summary,
+    slug,
+)
 from ohmfield.report.write import write_report
 from ohmfield.signals.points import Points, from_image
+from ohmfield.simulate.programmed import Programmed
 from ohmfield.spec import InputError, to_plain
 
 SIGNAL_FILE = "signal.safetensors"
+INSTANCE_FILE = "instance.safetensors"
 DEPLOYMENTS = "deployments"
 EXAMPLE_ITEMS = 64  # coordinates that a trace runs
 
@@ -55,6 +66,13 @@ def load_signal(run: Path, info: dict[str, Any]) -> Points:
 def deployment_folder(run: Path, chip_name: str) -> Path:
     """Where the deployment on a chip of that name is kept."""
     return run / DEPLOYMENTS / slug(chip_name)
+
+
+def save_deployment(summary: DeploymentSummary, programmed: Programmed, folder: Path) -> None:
+    """Keep a deployment: what the report shows of it and the chip instance that drew it, for `Programmed.load`."""
+    discard(folder / SUMMARY_FILE)
+    programmed.save(folder / INSTANCE_FILE)
+    save_summary(summary, folder)
 
 
 def load_deployments(run: Path) -> tuple[DeploymentSummary, ...]:

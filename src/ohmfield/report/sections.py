@@ -236,11 +236,14 @@ def codes_section(data: ReportData, drawn: Drawn) -> str:
             _chart(drawn, f"{slug(summary.name)}-codes-{slug(name)}", _code_caption(summary, name)) for name in layers
         )
         left = len(summary.codes) - len(layers)
-        rest = _note(f"{left} more layers clip less.") if left else ""
+        rest = _note(f"{left} more layers reach the end codes less.") if left else ""
         blocks.append(f"<h3>{escape(summary.name)}</h3>{_grid('charts', panels)}{rest}")
     if not blocks:
         return ""
-    note = "What the converters gave out while the chip drew the picture. Red ends of a range: values were cut off."
+    note = (
+        "Codes of up to 256 calibration vectors of each layer on its first copy, read noise left out. "
+        "Red: an end code, which also stands for everything beyond the range."
+    )
     return _note(note) + "".join(blocks)
 
 

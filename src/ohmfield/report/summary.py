@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from ohmfield.files import write_atomic
+from ohmfield.files import discard, write_atomic
 from ohmfield.spec import InputError
 
 FORMAT = 1
@@ -48,7 +48,7 @@ class Costs:
 
 @dataclass(frozen=True)
 class Codes:
-    """What the converters of one layer gave out: each code and how often, the step, and how much was clipped."""
+    """What the converters of one layer gave out: each code and how often, the step, and the share at the end codes."""
 
     codes: Int[np.ndarray, " codes"]
     counts: Int[np.ndarray, " codes"]
@@ -117,10 +117,13 @@ def slug(name: str) -> str:
 
 
 def save_summary(summary: DeploymentSummary, folder: Path) -> None:
-    """Write `deployment.json` and `picture.safetensors` into `folder`; the JSON, which readers look for, comes last."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write `deployment.json` and `picture.safetensors` into `folder`.
+
+    The JSON, which readers look for, goes first and comes last: it never stands beside the picture of another recipe.
+    """
     plain = {"format": FORMAT, **asdict(summary)}
     plain.pop("picture")
+    discard(folder / SUMMARY_FILE)
     write_atomic(folder / PICTURE_FILE, save({"picture": np.ascontiguousarray(summary.picture, dtype=np.float32)}))
     write_atomic(folder / SUMMARY_FILE, json.dumps(plain, indent=1, default=_plain).encode())
 

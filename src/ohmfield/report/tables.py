@@ -36,7 +36,7 @@ def whole(value: float) -> str:
 
 @dataclass(frozen=True)
 class Column:
-    """One figure of merit: its key in `metrics.json`, its heading and unit, and whether it is a range."""
+    """One figure of merit: its key in `metrics.json`, its heading, unit and decimals."""
 
     key: str
     title: str
@@ -78,7 +78,7 @@ def chip_metrics(summary: DeploymentSummary) -> dict[str, Any]:
         "latency_ns": {operator: _range(costs.latency_ns[:, row]) for row, operator in enumerate(costs.operators)},
         "area_um2": {name: _range(costs.area_um2[:, column]) for column, name in enumerate(costs.components)},
         "converters": {
-            operator: {"step_levels": item.step_levels, "clipped_fraction": item.clipped_fraction}
+            operator: {"step_levels": item.step_levels, "end_code_fraction": item.clipped_fraction}
             for operator, item in summary.codes.items()
         },
         "warnings": list(costs.warnings),

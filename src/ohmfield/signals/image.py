@@ -6,10 +6,8 @@ import importlib.util
 import os
 import struct
 import warnings
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tifffile
@@ -60,7 +58,7 @@ def image(source: str | os.PathLike[str] | np.ndarray | Tensor, size: int | None
     if size is not None:
         values = _square(values, size, name)
     points = from_image(torch.from_numpy(np.ascontiguousarray(values)), name, bits)
-    return replace(points, source=origin, size=size)
+    return replace(points, source=origin)
 
 
 def photo(name: str = "astronaut", size: int | None = None) -> Points:
@@ -74,17 +72,6 @@ def open_signal(source: str, size: int | None = None) -> Points:
     if name in PHOTOS and not Path(source).exists():
         return photo(name, size)
     return image(source, size)
-
-
-def reopen(description: Mapping[str, Any]) -> Points:
-    """The signal that `Points.describe` described; `InputError` if its file is gone or holds other values."""
-    source = description.get("source")
-    if not source:
-        raise InputError(f"signal {description.get('name')!r} was an array, not a file; give the signal again")
-    points = open_signal(source, description.get("size"))
-    if points.describe()["digest"] != description.get("digest"):
-        raise InputError(f"{source}: holds other values than when the run was made; give the signal of that run")
-    return points
 
 
 def photo_path(name: str) -> Path:

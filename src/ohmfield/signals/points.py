@@ -18,7 +18,7 @@ class Points:
 
     An image has shape (height, width), coords (x, y) at pixel centres ((i + 0.5) / width, (j + 0.5) / height), rows
     from the top. `peak` is the largest value the signal can take, `bits` the depth of its source (32 for float).
-    `source` and `size` say how to open the signal again; an array has no source.
+    `source` is the file or photo it came from, empty for an array.
     """
 
     coords: Float[Tensor, "num_points dim"]
@@ -28,7 +28,6 @@ class Points:
     peak: float = 1.0
     bits: int = 8
     source: str = ""
-    size: int | None = None
 
     @property
     def dim(self) -> int:
@@ -66,7 +65,6 @@ class Points:
             "peak": self.peak,
             "bits": self.bits,
             "source": self.source,
-            "size": self.size,
             "digest": digest,
         }
 
