@@ -72,7 +72,8 @@ def test_an_offset_smaller_than_a_step_is_taken_off_whole() -> None:
 
 def test_a_lowered_layer_converts_by_arithmetic_not_by_table() -> None:
     layer, _ = linear_on(
-        crossbar(RramCell(program_fraction=0.02, read_fraction=0.0), adc={"bits": 6, "step_levels": 2.0}), programmed=True
+        crossbar(RramCell(program_fraction=0.02, read_fraction=0.0), adc={"bits": 6, "step_levels": 2.0}),
+        programmed=True,
     )
     assert isinstance(layer.product, CrossbarProduct)
     packed = pack(layer.product.copies[0])

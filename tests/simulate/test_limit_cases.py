@@ -187,7 +187,9 @@ def test_limit_case_12_zero_points_cancel() -> None:
     assert layer.bias is not None
     word = layer.form.output
     assert (layer(flat) - layer.bias.detach()).abs().max() <= word.step + float(layer.accumulator_factor(1.0).max())
-    noisy, x = linear_on(crossbar(RramCell(program_fraction=0.05, read_fraction=0.0), adc=LOSSLESS), zero=90, programmed=True)
+    noisy, x = linear_on(
+        crossbar(RramCell(program_fraction=0.05, read_fraction=0.0), adc=LOSSLESS), zero=90, programmed=True
+    )
     assert noisy.bias is not None
     assert (noisy(flat) - noisy.bias.detach()).abs().max() > 20 * word.step
 
