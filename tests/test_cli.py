@@ -12,15 +12,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import ohmfield
 from ohmfield.chip.files import chip_text, load_chip
 from ohmfield.cli import run
 from ohmfield.cli.work import load_chips
-from ohmfield.report.saved import load_signal, save_signal
-from ohmfield.report.summary import SUMMARY_FILE
+from ohmfield.deploy import Recipe, deploy
+from ohmfield.fit.runs import load_run
+from ohmfield.report.saved import INSTANCE_FILE, load_signal, save_signal
+from ohmfield.report.summary import SUMMARY_FILE, load_summary
 from ohmfield.signals.synthetic import shapes
+from ohmfield.simulate.programmed import Programmed
+from ohmfield.simulate.run import install, predict
 from ohmfield.spec import InputError, to_plain
 
 Output = pytest.CaptureFixture[str]
@@ -137,6 +142,28 @@ def test_fit_goes_on_and_deploy_reads_back(picture: Path, fitted: Path, capsys: 
     assert run(["deploy", str(fitted), "--chip", "dcim-28nm", "--weight-bits", "6", "--json"]) == 0
     assert saved.stat().st_mtime_ns != before
     assert plain_json(capsys)["chips"]["dcim-28nm"]["recipe"]["weight_bits"] == 6
+
+
+def test_the_instance_lies_beside_its_deployment_and_draws_the_same_picture(fitted: Path) -> None:
+    folder = fitted / "deployments" / "dcim-28nm"
+    drawn = Programmed.load(folder / INSTANCE_FILE)
+    assert (drawn.chip, drawn.seed) == ("dcim-28nm", 0)
+    field, info = load_run(fitted)
+    signal = load_signal(fitted, info)
+    bits = load_summary(folder).recipe["weight_bits"]
+    made = deploy(field, "dcim-28nm", signal, Recipe(weight_bits=bits))
+    again = install(made.module, made.chip, drawn)
+    assert torch.equal(predict(again, signal.coords), made.picture)
+
+
+@pytest.mark.parametrize("text", ["{", '{"format": 99}'])
+def test_a_damaged_deployment_is_made_again(text: str, fitted: Path, capsys: Output) -> None:
+    saved = fitted / "deployments" / "dcim-28nm" / SUMMARY_FILE
+    saved.write_text(text)
+    assert "again" in refused(["report", str(fitted)], capsys)
+    assert run(["deploy", str(fitted), "--chip", "dcim-28nm", "--json"]) == 0
+    assert "read back" not in capsys.readouterr().err
+    assert load_summary(saved.parent).name == "dcim-28nm"
 
 
 def test_python_takes_the_same_way(fitted: Path, tmp_path: Path) -> None:
