@@ -212,10 +212,10 @@ def test_bad_images(name: str, tmp_path: Path, capsys: Output) -> None:
     [
         ("rows: 256", "rows: .nan", "array.rows"),
         ("read_voltage_V: 0.2", "read_voltage_V: .nan", "array.read_voltage_V"),
-        ("rows_active: 128", "rows_activ: 128", "rows_activ: is not a known key"),
-        ("    adc:\n      kind: sar\n      bits: 8", "    adc:\n      kind: sar\n      bits: 0", "adc.bits"),
+        ("rows_active: 64", "rows_activ: 64", "rows_activ: is not a known key"),
+        ("    adc:\n      kind: sar\n      bits: 7", "    adc:\n      kind: sar\n      bits: 0", "adc.bits"),
         ("cell_bits: 2", "cell_bits: 8", "cell_bits 8"),
-        ("rows_active: 128", "rows_active: 512", "rows_active 512 exceeds rows 256"),
+        ("rows_active: 64", "rows_active: 512", "rows_active 512 exceeds rows 256"),
         ("name: rram-40nm", "name: !!python/object/apply:os.system ['touch owned']", "not valid YAML data"),
         ("name: rram-40nm", "name: [", "not valid YAML data"),
     ],
