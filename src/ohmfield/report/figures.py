@@ -175,7 +175,9 @@ def loss_waterfall(summary: DeploymentSummary, limits_dB: tuple[float, float]) -
         for place, psnr_dB in ((0, causes[0][1]), (last, causes[-1][1])):
             axes.text(place, psnr_dB + 0.012 * (high - low), f"{psnr_dB:.2f}", ha="center", va="bottom", weight="bold")
         axes.set(ylim=limits_dB, xlim=(-0.5, last + 0.5), ylabel="PSNR, dB")
-        axes.set_xticks(range(last + 1), [_wrap(cause) for cause, _ in causes] + ["chip"], fontsize=7.5)
+        axes.set_xticks(
+            range(last + 1), [_wrap(cause) for cause, _ in causes] + ["chip"], fontsize=7.5 if last < 7 else 6.2
+        )
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.grid(visible=True, axis="y")
         axes.spines["left"].set_visible(False)
