@@ -65,7 +65,8 @@ def test_matched_quad_starts_like_a_sine() -> None:
     sine, quad = presets.siren(width=64), presets.quadinr(width=64)
     coords = Noise(0).uniform((500, 2))
     difference = (sine(coords) - quad(coords)).std() / sine(coords).std()
-    assert float(difference.detach()) < 0.35  # the first harmonic is the sine itself; three layers add their third harmonics
+    # The first harmonic is the sine itself; three layers add their third harmonics.
+    assert float(difference.detach()) < 0.35
 
 
 def test_bad_names_and_arguments() -> None:
