@@ -8,9 +8,10 @@ sum fits, else int32), so the codes are those of `crossbar.reference`, noise inc
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,7 +20,8 @@ from ohmfield._kernels.crossbar_vectors import LANES, UNIT, pack_inputs, product
 from ohmfield._kernels.threads import run_parallel
 from ohmfield.numerics import Noise
 
-SMALLEST_BYTE_RUN = 127 // 8  # byte tables pay when at least 8 entries add up before they must be widened
+Kept = TypeVar("Kept")
+LARGEST_BYTE_ENTRY = 127 // 8  # byte tables pay when at least 8 entries add up before they must be widened
 CHUNK = 256  # vectors per job: their inputs and sums stay in the second-level cache
 
 
@@ -34,6 +36,7 @@ class Packed:
     column_of: np.ndarray  # int64 [chunks]: first output of every 16 columns
     scale: np.ndarray  # float32 [banks]; 0 sends the bank through its code table
     shift: np.ndarray  # int16 [banks]; all >= 0 when every step is a power of two and sums fit 16 bits
+    byte_run: int  # entries of a byte table that add up before they must be widened
 
 
 def fast(
@@ -65,8 +68,19 @@ def fast(
     }
 
 
+def _once(array: LoweredArray, name: str, make: Callable[[LoweredArray], Kept]) -> Kept:
+    """What `make` derives from an array, derived at its first call and kept on it: arrays do not change."""
+    if name not in array.__dict__:
+        array.__dict__[name] = make(array)
+    return array.__dict__[name]
+
+
 def refused(array: LoweredArray) -> str:
     """Why this array runs on the reference, or an empty string."""
+    return _once(array, "_refused", _refused)
+
+
+def _refused(array: LoweredArray) -> str:
     if array.dac_bits not in (1, 2, 4):
         return f"digits of {array.dac_bits} bits have no 16-entry table"
     if array.signed_input and array.dac_bits > 1:
@@ -99,17 +113,14 @@ def _largest_column(starts: np.ndarray, cells: np.ndarray) -> int:
 
 def pack(array: LoweredArray) -> Packed:
     """The kernel's layout of `array`, made once and kept on it."""
-    made = array.__dict__.get("_packed")
-    if made is None:
-        made = _pack(array)
-        array.__dict__["_packed"] = made
-    return made
+    return _once(array, "_packed", _pack)
 
 
 def _pack(array: LoweredArray) -> Packed:
     small = _largest_sum(array) < 2**15
     scale, shift = _staircase(array, small)
-    tiny = _largest_entry(array) <= SMALLEST_BYTE_RUN and not array.noisy and array.pedestal is None
+    entry = _largest_entry(array)
+    tiny = entry <= LARGEST_BYTE_ENTRY and not array.noisy and array.pedestal is None
     dtype = np.int8 if tiny and bool((shift >= 0).all()) else np.int16 if small else np.int32
     padded = -(-array.num_outputs // LANES) * LANES
     per_bank = padded // LANES
@@ -129,6 +140,7 @@ def _pack(array: LoweredArray) -> Packed:
         column_of=np.tile(np.arange(per_bank) * LANES, array.num_banks),
         scale=scale,
         shift=shift,
+        byte_run=127 // max(1, entry),
     )
 
 
@@ -149,7 +161,7 @@ def _tables(
     padded = -(-array.num_outputs // LANES) * LANES
     width = -(-array.num_banks * padded // lanes) * lanes
     rows = np.zeros((int(entry_starts[-1]) * rows_per_entry, width), dtype=np.int64)
-    for group, (low, high) in enumerate(zip(array.starts[:-1], array.starts[1:], strict=True)):
+    for group, (low, high) in enumerate(pairwise(array.starts)):
         at = int(entry_starts[group]) * rows_per_entry
         for bank in range(array.num_banks):
             rows[at : at + high - low, bank * padded : bank * padded + array.num_outputs] = levels[low:high, bank]
@@ -232,8 +244,7 @@ def _run(
     if plain:
         parts = 2 // packed.table.itemsize
         shapes = (((2, UNIT, 32), np.int16), ((parts, 4, 32), np.int16), ((parts, len(codes), 32), np.int32))
-        run_length = 127 // max(1, _largest_entry(array))
-        product_shift(packed.table, index, places, steps, run_length, _scratch(*shapes), out)
+        product_shift(packed.table, index, places, steps, packed.byte_run, _scratch(*shapes), out)
     else:
         curve = (packed.scale, array.codes, np.int64(array.first), *steps[1:])
         read = (packed.variance, np.float32(unit), fixed.astype(np.float32), sigma.astype(np.float32))
