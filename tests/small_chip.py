@@ -24,11 +24,14 @@ from ohmfield.compress.quantise import fit_grid
 from ohmfield.mapping.tile import tile
 from ohmfield.mapping.workload import Operator
 from ohmfield.numerics import Grid
+from ohmfield.simulate.choose import product_of
+from ohmfield.simulate.conversion import Causes
 from ohmfield.simulate.formats import LinearFormat
 from ohmfield.simulate.layers import ChipLinear
-from ohmfield.simulate.lower import Causes
+from ohmfield.simulate.plan import LayerPlan
 from ohmfield.simulate.products import Product
-from ohmfield.simulate.programmed import LayerPlan, StoredLayer, product_of, program_layer
+from ohmfield.simulate.programmed import StoredLayer
+from ohmfield.simulate.writing import program_layer
 
 
 def crossbar(

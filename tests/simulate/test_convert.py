@@ -21,11 +21,11 @@ from ohmfield.fields.presets import build
 from ohmfield.mapping.place import place
 from ohmfield.mapping.trace import trace
 from ohmfield.simulate.calibrate import choose_gains, histograms
+from ohmfield.simulate.conversion import Causes
 from ohmfield.simulate.convert import convert, convert_unchanged
 from ohmfield.simulate.formats import choose_formats
 from ohmfield.simulate.integer import fake_quantised_forward, integer_forward
 from ohmfield.simulate.layers import ChipActivation, ChipInterpolate, ChipLinear, ChipTable
-from ohmfield.simulate.lower import Causes
 from ohmfield.simulate.products import CrossbarProduct
 from ohmfield.simulate.programmed import Programmed
 from ohmfield.simulate.run import install, predict, program

@@ -7,9 +7,10 @@ import torch
 from ohmfield._kernels.crossbar_fast import pack
 from ohmfield.chip.cells import RramCell
 from ohmfield.chip.units import Crossbar, DigitalCim
-from ohmfield.simulate.lower import Causes
+from ohmfield.simulate.choose import exact_product, product_of
+from ohmfield.simulate.conversion import Causes
 from ohmfield.simulate.products import CrossbarProduct
-from ohmfield.simulate.programmed import exact_product, product_of, program_layer
+from ohmfield.simulate.writing import program_layer
 from ohmfield.tally import Tally
 from small_chip import crossbar, linear_on, plan_for, small_chip
 

@@ -12,7 +12,8 @@ from ohmfield.chip.cells import IdealCell, RramCell
 from ohmfield.chip.units import Crossbar
 from ohmfield.mapping.slice import slice_weights
 from ohmfield.numerics import Noise
-from ohmfield.simulate.lower import Causes, Stored, lower
+from ohmfield.simulate.conversion import Causes
+from ohmfield.simulate.lower import Stored, lower
 from ohmfield.simulate.products import CrossbarProduct
 from ohmfield.spec import InputError
 from small_chip import crossbar, linear_on, made, outputs_of, plan_for, random_codes, small_chip

@@ -15,16 +15,13 @@ from ohmfield.chip.chip import Chip
 from ohmfield.chip.units import Crossbar
 from ohmfield.compress.quantise import PERCENTILE, Rule
 from ohmfield.mapping.slice import slice_weights
+from ohmfield.simulate.conversion import Causes, output_step, signed_conversion
 from ohmfield.simulate.convert import chip_layers
 from ohmfield.simulate.layers import ChipLinear
-from ohmfield.simulate.lower import (
-    Causes,
-    Stored,
-    output_step,
-    signed_conversion,
-)
+from ohmfield.simulate.lower import Stored
 from ohmfield.simulate.lower import lower as lower_array
-from ohmfield.simulate.programmed import Programmed, banked_copy
+from ohmfield.simulate.programmed import Programmed
+from ohmfield.simulate.reading import banked_copy
 from ohmfield.simulate.run import predict
 
 VECTORS = 256  # calibration vectors per layer: a hundred thousand conversions and more

@@ -17,7 +17,7 @@ from ohmfield.mapping.trace import TRACERS
 from ohmfield.mapping.workload import Operator, Placement
 from ohmfield.simulate.formats import ActivationFormat, Formats, GatherFormat, LinearFormat
 from ohmfield.simulate.layers import ChipActivation, ChipInterpolate, ChipLinear, ChipTable, Unchanged
-from ohmfield.simulate.programmed import LayerPlan
+from ohmfield.simulate.plan import LayerPlan
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,10 @@ from ohmfield.chip.fixed import requantise
 from ohmfield.chip.gather_twin import axis_weights, interpolate
 from ohmfield.chip.twins import activate, output_word
 from ohmfield.numerics import Grid, straight_through
+from ohmfield.simulate.choose import exact_product
 from ohmfield.simulate.formats import ActivationFormat, GatherFormat, LinearFormat
+from ohmfield.simulate.plan import LayerPlan
 from ohmfield.simulate.products import Product
-from ohmfield.simulate.programmed import LayerPlan, exact_product
 
 
 @dataclass

@@ -19,9 +19,9 @@ from ohmfield.chip.chip import Chip
 from ohmfield.chip.units import Crossbar
 from ohmfield.mapping.slice import slice_weights
 from ohmfield.numerics import Noise
+from ohmfield.simulate.conversion import converter_std, hardware_step, level_uS, pedestal_levels, signed_conversion
 from ohmfield.simulate.convert import chip_layers
 from ohmfield.simulate.layers import ChipLinear
-from ohmfield.simulate.lower import converter_std, hardware_step, level_uS, pedestal_levels, signed_conversion
 from ohmfield.simulate.run import predict
 from ohmfield.tally import Tally
 

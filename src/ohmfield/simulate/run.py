@@ -10,10 +10,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ohmfield.chip.chip import Chip
+from ohmfield.simulate.choose import product_of
+from ohmfield.simulate.conversion import IDEAL, Causes
 from ohmfield.simulate.convert import chip_layers
 from ohmfield.simulate.layers import Pass, current_pass
-from ohmfield.simulate.lower import IDEAL, Causes
-from ohmfield.simulate.programmed import Programmed, product_of, program_layer
+from ohmfield.simulate.programmed import Programmed
+from ohmfield.simulate.writing import program_layer
 
 CHUNK = 8192  # items per forward: no tensor of a field grows past some ten megabytes
 

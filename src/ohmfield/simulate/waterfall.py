@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ohmfield.chip.chip import Chip
+from ohmfield.simulate.conversion import IDEAL, Causes
 from ohmfield.simulate.convert import chip_layers
-from ohmfield.simulate.lower import IDEAL, Causes
 from ohmfield.simulate.products import ExactProduct
 from ohmfield.simulate.programmed import Programmed
 from ohmfield.simulate.run import install, predict

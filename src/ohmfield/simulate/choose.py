@@ -1,0 +1,52 @@
+"""Which product runs a layer: one exact product where nothing is lost, else through its converters."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Int
+
+from ohmfield.chip.chip import Chip
+from ohmfield.chip.units import Crossbar
+from ohmfield.mapping.slice import slice_weights
+from ohmfield.simulate.conversion import Causes, output_step
+from ohmfield.simulate.lower import Stored, loses_nothing, lower
+from ohmfield.simulate.plan import LayerPlan
+from ohmfield.simulate.products import CrossbarProduct, ExactProduct, InputOrder, Product
+from ohmfield.simulate.programmed import StoredLayer
+from ohmfield.simulate.reading import read_copy
+from ohmfield.simulate.writing import instance_noise
+
+
+def product_of(
+    layer: StoredLayer, plan: LayerPlan, chip: Chip, causes: Causes, seed: int, elapsed_s: float = 0.0
+) -> Product:
+    """The product that runs `layer`: exact where nothing is lost and nothing drawn, else through the converters."""
+    unit = chip.units[plan.unit]
+    if not isinstance(unit, Crossbar) or layer.conductances_uS is None:
+        return exact_product(layer.codes, plan, chip)
+    slices = slice_weights(layer.codes, unit.array, plan.weight_bits, plan.path)
+    driving = plan.driving(layer.gains)
+    nominal = slices.bank_levels(unit.array.subtract).astype(np.float64)
+    stored = [Stored(nominal, None)]
+    if causes.programming or causes.reading:
+        stored = [read_copy(values, unit, elapsed_s, nominal, causes) for values in layer.conductances_uS]
+    untouched = all(np.array_equal(copy.levels, nominal) for copy in stored)
+    quiet = not causes.reading or (unit.adc.enob is None and all(copy.read_std is None for copy in stored))
+    if untouched and quiet and (causes.lossless or loses_nothing(unit, driving, slices, causes)):
+        return exact_product(layer.codes, plan, chip)
+    arrays = [lower(copy, slices, unit, driving, causes) for copy in stored]
+    step = output_step(unit, driving, causes)
+    return CrossbarProduct(arrays, step, instance_noise(seed, plan.path, "read"), slices.offset)
+
+
+def exact_product(codes: Int[np.ndarray, "outputs inputs"], plan: LayerPlan, chip: Chip) -> ExactProduct:
+    """The exact product with the counts of the unit that `plan` names."""
+    unit = chip.units[plan.unit]
+    largest = 2 ** (plan.input_bits - 1) if plan.signed_input else 2**plan.input_bits - 1
+    order = InputOrder(plan.starts, 1, plan.input_bits, plan.signed_input)
+    if isinstance(unit, Crossbar):
+        planes = unit.dac.num_planes(plan.input_bits)
+        groups = len(plan.starts) - 1
+        conversions = groups * planes * unit.array.conversions_per_weight(plan.weight_bits) * len(codes)
+        order = InputOrder(plan.starts, unit.dac.bits, planes, plan.signed_input, conversions)
+    return ExactProduct(codes, largest, order)

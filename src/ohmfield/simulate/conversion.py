@@ -1,0 +1,95 @@
+"""One converter in cell levels: steps, ranges and noise, and which imperfections a run has."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ohmfield.chip.units import Crossbar
+from ohmfield.spec import InputError
+
+REFERENCE_VOLTAGE_V, REFERENCE_READ_NS = 0.2, 10.0  # the read at which a converter's noise is declared in levels
+
+
+@dataclass(frozen=True)
+class Causes:
+    """Which imperfections a run has. All: the chip. None: the quantised net on ideal cells and lossless conversions."""
+
+    clipping: bool = True
+    rounding: bool = True
+    programming: bool = True
+    reading: bool = True
+
+    def __post_init__(self) -> None:
+        if self.rounding and not self.clipping:
+            raise ValueError("a converter that rounds to its codes also clips to them: rounding needs clipping")
+
+    @property
+    def lossless(self) -> bool:
+        """Whether nothing may be lost in a conversion."""
+        return not (self.clipping or self.rounding)
+
+
+IDEAL = Causes(clipping=False, rounding=False, programming=False, reading=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Driving:
+    """What a crossbar layer is driven and read with."""
+
+    starts: np.ndarray
+    input_bits: int
+    signed_input: bool
+    gains: tuple[float, ...]  # per bank
+
+
+def level_uS(crossbar: Crossbar) -> float:
+    """Conductance of one cell level."""
+    return (crossbar.cell.g_max_uS - crossbar.cell.g_min_uS) / (2**crossbar.array.cell_bits - 1)
+
+
+def signed_conversion(crossbar: Crossbar, signed_input: bool) -> bool:
+    """Whether conversions are signed: pairs subtracted before them, or digits that are signed themselves."""
+    array = crossbar.array
+    pairs = array.encoding == "differential" and array.subtract == "analog"
+    return pairs or (signed_input and crossbar.dac.bits > 1)
+
+
+def pedestal_levels(crossbar: Crossbar) -> float:
+    """g_min in levels: what each driven row adds to an unsubtracted column."""
+    array = crossbar.array
+    if array.encoding == "differential" and array.subtract == "analog":
+        return 0.0
+    return crossbar.cell.g_min_uS / level_uS(crossbar)
+
+
+def hardware_step(crossbar: Crossbar, signed_input: bool) -> float:
+    """Cell levels per code at gain 1: the converter's range covers every sum of the rows active, pedestal included."""
+    array = crossbar.array
+    digit = 2**crossbar.dac.bits - 1
+    largest = array.rows_active * digit * (2**array.cell_bits - 1 + pedestal_levels(crossbar))
+    return crossbar.adc.hardware_step(largest, signed_conversion(crossbar, signed_input))
+
+
+def check_ranges(crossbar: Crossbar, signed_input: bool, gains: tuple[float, ...]) -> None:
+    """Raises `InputError` where codes that are added differ by something other than a power of two."""
+    if crossbar.dac.bits > 1 and signed_input and pedestal_levels(crossbar) > 0.0:
+        raise InputError("dac.bits above 1 with signed inputs drives pedestals below zero: use analog subtraction")
+    for gain in gains:
+        ratio = math.log2(max(gains) / gain)
+        if ratio != int(ratio):
+            raise InputError(f"gains {gains} of one layer differ by other than powers of two; calibrate per layer")
+
+
+def output_step(crossbar: Crossbar, driving: Driving, causes: Causes) -> float:
+    """Cell levels that one unit of the output counts: the finest step of the layer."""
+    return hardware_step(crossbar, driving.signed_input) / max(driving.gains) if causes.rounding else 1.0
+
+
+def converter_std(crossbar: Crossbar, step: float) -> float:
+    """Rms noise of the converter in levels: fixed in charge, and a level's charge grows with read voltage and time."""
+    array = crossbar.array
+    reference = REFERENCE_VOLTAGE_V * REFERENCE_READ_NS
+    return crossbar.adc.noise_levels(step) * reference / (array.read_voltage_V * array.read_ns)

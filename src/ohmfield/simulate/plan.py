@@ -1,0 +1,28 @@
+"""How one layer runs: unit, widths, row groups, copies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int
+
+from ohmfield.simulate.conversion import Driving
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """How one linear layer runs: unit, widths, row groups, copies, and the wave it is written in."""
+
+    path: str
+    unit: str
+    weight_bits: int
+    input_bits: int
+    signed_input: bool
+    starts: Int[np.ndarray, " boundaries"]
+    copies: int = 1
+    wave: int = 0
+
+    def driving(self, gains: tuple[float, ...]) -> Driving:
+        """The part that a lowered array depends on."""
+        return Driving(self.starts, self.input_bits, self.signed_input, gains)
