@@ -39,7 +39,7 @@ def layer(grid: int, noise_levels: float = 0.0, read_std_levels: float = 0.0) ->
         grid=grid,
         bank_weights=4 ** np.arange(SLICES),
         plane_weights=np.array([1, 2, 4, 8, 16, 32, 64, -128]),
-        signed_input=True,
+        drive="twos_complement",
         first=-reach,
         codes=np.tile(codes, (SLICES, 1)),
         step=np.full(SLICES, float(STEP * grid)),

@@ -60,7 +60,7 @@ def lowered(
         bank_weights=4 ** np.arange(banks),
         plane_weights=weights,
         dac_bits=dac_bits,
-        signed_input=signed,
+        drive="twos_complement" if signed else "unsigned",
         first=-reach,
         codes=np.tile(codes.astype(np.int32), (banks, 1)),
         step=np.full(banks, step * grid) if staircase else None,
@@ -74,7 +74,7 @@ def lowered(
 
 def numbers(array: LoweredArray, vectors: int, seed: int = 0) -> np.ndarray:
     bits = array.dac_bits * array.num_planes
-    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1)) if array.signed_input else (0, 2**bits)
+    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1)) if array.drive == "twos_complement" else (0, 2**bits)
     return np.random.default_rng(seed).integers(low, high, size=(vectors, array.num_inputs))
 
 
@@ -172,7 +172,7 @@ def test_counts_are_those_of_the_inputs() -> None:
     _, counts = fast(array, inputs)
     assert counts["driven"] == 6.0
     assert counts["zero_planes"] == 2 + 4
-    assert counts["conversions"] == 2 * 4 * 4 * 3 == sum(code.size for _, _, code in conversions(array, inputs))
+    assert counts["conversions"] == 2 * 4 * 4 * 3 == sum(code.size for _, _, code, _ in conversions(array, inputs))
 
 
 def test_read_noise_has_the_declared_variance() -> None:

@@ -83,8 +83,14 @@ def refused(array: LoweredArray) -> str:
 def _refused(array: LoweredArray) -> str:
     if array.dac_bits not in (1, 2, 4):
         return f"digits of {array.dac_bits} bits have no 16-entry table"
-    if array.signed_input and array.dac_bits > 1:
-        return "a signed multi-bit digit needs tables of its own"
+    if array.drive.startswith("sign_magnitude") or (array.drive == "twos_complement" and array.dac_bits > 1):
+        return "a signed digit needs tables of its own"
+    if array.skip_zero_planes or array.rows_per_read:
+        return "reads follow the data"
+    if array.bank_weights.ndim > 1 or array.column_gain is not None or array.column_offset is not None:
+        return "converters of one bank differ"
+    if array.accumulator_bits is not None or (array.reads_noisily and array.correlation == "vector"):
+        return "narrow accumulators and draws that cells keep"
     if array.num_planes * array.dac_bits > 16:
         return "inputs of more than 16 bits"
     if _largest_sum(array) >= 2**30:

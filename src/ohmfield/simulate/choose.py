@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Int
 
@@ -43,10 +45,10 @@ def exact_product(codes: Int[np.ndarray, "outputs inputs"], plan: LayerPlan, chi
     """The exact product with the counts of the unit that `plan` names."""
     unit = chip.units[plan.unit]
     largest = 2 ** (plan.input_bits - 1) if plan.signed_input else 2**plan.input_bits - 1
-    order = InputOrder(plan.starts, 1, plan.input_bits, plan.signed_input)
+    drive = "twos_complement" if plan.signed_input else "unsigned"
+    order = InputOrder(starts=plan.starts, dac_bits=1, num_planes=plan.input_bits, drive=drive)
     if isinstance(unit, Crossbar):
         planes = unit.dac.num_planes(plan.input_bits)
-        groups = len(plan.starts) - 1
-        conversions = groups * planes * unit.array.conversions_per_weight(plan.weight_bits) * len(codes)
-        order = InputOrder(plan.starts, unit.dac.bits, planes, plan.signed_input, conversions)
+        columns = unit.array.conversions_per_weight(plan.weight_bits) * len(codes)
+        order = replace(order, dac_bits=unit.dac.bits, num_planes=planes, columns=columns)
     return ExactProduct(codes, largest, order)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
-from ohmfield._kernels.crossbar import LoweredArray
+from ohmfield._kernels.crossbar import Drive, LoweredArray, count_inputs
 from ohmfield._kernels.crossbar_fast import fast
 from ohmfield.numerics import Noise
 
@@ -30,30 +30,23 @@ class Product(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class InputOrder:
-    """How inputs are driven, for counting: row groups, planes, and conversions of one vector (0: none)."""
+    """How inputs are driven, for counting, and how many columns each read converts (0: none)."""
 
     starts: np.ndarray
     dac_bits: int
     num_planes: int
-    signed: bool
-    conversions: int = 0
+    drive: Drive
+    skip_zero_planes: bool = False
+    rows_per_read: int = 0
+    columns: int = 0
 
     def count(self, codes: Int[np.ndarray, "vectors inputs"]) -> Counts:
         """What the kernels would count for these inputs, had they run."""
-        driven = zero_planes = 0
-        mask = 2**self.dac_bits - 1
-        for plane in range(self.num_planes):
-            digit = ((codes >> (self.dac_bits * plane)) & mask).astype(np.int32)
-            if self.signed and self.dac_bits > 1 and plane == self.num_planes - 1:  # a bipolar driver
-                digit = np.where(digit > mask // 2, mask + 1 - digit, digit)
-            sums = np.add.reduceat(digit, self.starts[:-1], axis=1)
-            driven += int(sums.sum())
-            zero_planes += int((sums == 0).sum())
-        counts = {"vectors": float(len(codes)), "driven": float(driven), "zero_planes": float(zero_planes)}
-        if self.conversions:
-            counts["conversions"] = float(self.conversions * len(codes))
+        counts = count_inputs(self, codes, self.columns)
+        if not self.columns:
+            del counts["conversions"]
         return counts
 
 
