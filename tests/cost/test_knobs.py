@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from knob_walk import CHIPS, CROSSBAR, changed, effect, knobs, others
 from ohmfield.chip.chip import Chip
-from ohmfield.chip.converters import ADCS
-from ohmfield.chip.files import load_chip
-from ohmfield.chip.memory import Dram
 from ohmfield.cost.evaluate import evaluate
 from ohmfield.mapping.place import place
 from ohmfield.mapping.workload import Operator, Shapes, Workload
-from ohmfield.spec import build, to_plain, walk
+from ohmfield.spec import walk
 
 # Two tables, one too large for the chip's memory; layers that need several groups and blocks; an unknown operation.
 EVERYTHING = Workload(
@@ -36,18 +32,6 @@ EVERYTHING = Workload(
     ),
     items=10_000,
 )
-# Where a knob has another value that cannot be reached by a factor.
-CHOICES: dict[str, list[Any]] = {
-    "encoding": ["offset"],
-    "subtract": ["digital"],
-    "fraction_of": ["g_max", "target"],
-    "rule": ["float"],
-    "gains": [(1.0, 2.0, 8.0)],
-    "enob": [6.0],
-    "step_levels": [0.5, 2.0, 8.0],
-    "match": [],
-    "unit": [],
-}
 
 
 def figures(chip: Chip) -> np.ndarray:
@@ -57,77 +41,6 @@ def figures(chip: Chip) -> np.ndarray:
     return np.concatenate([array.ravel() for array in arrays])
 
 
-def others(path: str, value: Any) -> list[Any]:
-    name = path.rpartition(".")[2]
-    if name in CHOICES:
-        return CHOICES[name]
-    if isinstance(value, bool):
-        return [not value]
-    if isinstance(value, int):
-        return [2 * value, value // 2, value + 1, value - 1]
-    if isinstance(value, tuple):
-        return [(*value, "a remark")]
-    if isinstance(value, float):
-        return [1.25 * value, 0.75 * value, 0.1]
-    return ["something else"]
-
-
-def changed(record: Any, path: list[str], value: Any) -> Any:
-    name, *rest = path
-    if isinstance(record, dict):
-        return record | {name: changed(record[name], rest, value)}
-    return replace(record, **{name: changed(getattr(record, name), rest, value) if rest else value})
-
-
-def effect(record: Any, path: str) -> str:
-    *folders, last = path.split(".")
-    for folder in folders:
-        record = record[folder] if isinstance(record, dict) else getattr(record, folder)
-    return type(record).__pydantic_fields__[last].json_schema_extra["effect"]
-
-
-def knobs() -> Iterator[tuple[str, str]]:
-    for name, added in ADDED.items():
-        for path, _, _ in walk(CHIPS[name]):
-            if path != "place" and path.startswith(added):
-                yield name, path
-
-
-def load(name: str) -> Chip:
-    """A preset with DRAM, and with arrays to spare for copies."""
-    chip = load_chip(name)
-    units = {key: replace(unit, num_arrays=1000) for key, unit in chip.units.items()}
-    return replace(chip, dram=Dram(), units=units)
-
-
-def with_crossbar(**parts: dict[str, Any]) -> Chip:
-    """`rram-40nm` with parts of its crossbar changed."""
-    plain = to_plain(load("rram-40nm"))
-    for name, fields in parts.items():
-        plain["units"]["crossbar"][name] |= fields
-    return build(Chip, plain)
-
-
-def analog_sram() -> Chip:
-    plain = to_plain(load("rram-40nm"))
-    plain["units"]["crossbar"]["array"] |= {"cell_bits": 1, "read_voltage_V": 0.9}
-    plain["units"]["crossbar"]["cell"] = {"kind": "sram", "g_min_uS": 10.0, "g_max_uS": 60.0}
-    return build(Chip, plain)
-
-
-CHIPS = {
-    "rram-40nm": load("rram-40nm"),
-    "dcim-28nm": load("dcim-28nm"),
-    "analog sram": analog_sram(),
-    **{f"rram with {kind}": with_crossbar(adc={"kind": kind}) for kind in ADCS},
-}
-# All of the first chip, and what each other one adds.
-ADDED = dict.fromkeys(CHIPS, "units.crossbar.adc.") | {
-    "rram-40nm": "",
-    "dcim-28nm": "units.",
-    "analog sram": "units.crossbar.cell.",
-}
-CROSSBAR = "units.crossbar."
 # What improves the picture: a worse value, a better one.
 BETTER: list[tuple[str, Any, Any]] = [
     (CROSSBAR + "array.rows_active", 128, 64),
