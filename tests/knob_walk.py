@@ -19,7 +19,8 @@ CHOICES: dict[str, list[Any]] = {
     "subtract": ["digital"],
     "fraction_of": ["g_max", "target"],
     "rule": ["float"],
-    "gains": [(1.0, 2.0, 8.0)],
+    "gains": [(2.0,), (1.0, 2.0, 8.0)],
+    "rows": [96, 300],
     "enob": [6.0],
     "step_levels": [0.5, 2.0, 8.0],
     "match": [],
@@ -80,7 +81,7 @@ def with_crossbar(**parts: dict[str, Any]) -> Chip:
 
 def analog_sram() -> Chip:
     plain = to_plain(load("rram-40nm"))
-    plain["units"]["crossbar"]["array"] |= {"cell_bits": 1, "read_voltage_V": 0.9}
+    plain["units"]["crossbar"]["array"] |= {"cell_bits": 1, "read_voltage_V": 0.9, "encoding": "offset"}
     plain["units"]["crossbar"]["cell"] = {"kind": "sram", "g_min_uS": 10.0, "g_max_uS": 60.0}
     return build(Chip, plain)
 

@@ -155,6 +155,7 @@ class DigitalCim(Unit):
     rows: int = knob("cost", 64, ge=1, le=8192, doc="weights added by one tree")
     columns: int = knob("cost", 64, ge=1, le=8192, doc="weight bits side by side (columns / weight_bits weights)")
     banks: int = knob("cost", 8, ge=1, le=1024, doc="stored rows per compute row")
+    max_copies: int = knob("cost", 1, ge=1, le=4096, doc="most copies of one layer's weights: exact, so all alike")
     input_bits_per_cycle: int = knob("cost", 1, ge=1, le=8, doc="input bits multiplied in one cycle")
 
     def digits(self, input_bits: Number) -> Number:
