@@ -20,6 +20,7 @@ CHECKED = (
     "fields",
     "fit",
     "mapping",
+    "networks",
     "numerics",
     "report",
     "signals",

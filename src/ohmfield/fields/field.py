@@ -47,7 +47,7 @@ def is_plain(module: nn.Module) -> bool:
 
 
 def predict(
-    module: nn.Module, coords: Float[Tensor, "num_points dim"], tile: int = 2**14
+    module: nn.Module, coords: Float[Tensor, "num_points *dims"], tile: int = 2**14
 ) -> Float[Tensor, "num_points channels"]:
     """Values of any coordinate network at `coords`, computed `tile` points at a time, without gradients."""
     tiles = list(coords.split(tile))

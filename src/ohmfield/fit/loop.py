@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ohmfield._kernels.threads import one_torch_thread, run_parallel
 from ohmfield.fields.field import Field, is_plain, predict
+from ohmfield.fit.losses import Signal, lesson_of
 from ohmfield.fit.options import FitOptions, suggested_options
 from ohmfield.fit.progress import Progress
 from ohmfield.fit.runs import (
@@ -46,18 +47,22 @@ CHECKPOINT_S = 10.0
 HISTORY_POINTS = 200
 """Entries of `history.json`."""
 
-Callback = Callable[[int, Field], None]
+EXAMPLES_AT_ONCE = 256
+"""Examples per forward when a network is scored: no tensor grows past some tens of megabytes."""
+
+Model = TypeVar("Model", bound=nn.Module)
+Callback = Callable[[int, Model], None]
 
 
 @dataclass(frozen=True)
-class FitResult:
-    """A trained field and how it got there."""
+class FitResult(Generic[Model]):
+    """A trained model and how it got there."""
 
-    field: Field
+    field: Model
     score: dict[str, float]
-    """of the whole signal: `psnr_dB`, `ssim`"""
+    """of all points: `psnr_dB`, `ssim`; of the test examples: `accuracy`"""
     history: list[dict[str, float]]
-    """`step`, `loss`, `psnr_dB` of the batches since the last entry, `elapsed_s`"""
+    """`step`, `loss` (and `psnr_dB` of points) of the batches since the last entry, `elapsed_s`"""
     elapsed_s: float
     """time spent in training steps, earlier parts of a resumed run included"""
     samples_per_s: float
@@ -66,33 +71,35 @@ class FitResult:
 
 
 def fit(
-    field: Field,
-    signal: Points,
+    field: Model,
+    signal: Signal,
     options: FitOptions | None = None,
     run: str | os.PathLike[str] | None = None,
     progress: bool = True,
-    callback: Callback | None = None,
-) -> FitResult:
+    callback: Callback[Model] | None = None,
+) -> FitResult[Model]:
     """Trains `field` in place on `signal` and returns it with its score.
 
-    Adam with a cosine schedule on the mean square error of shuffled points; which points a step takes depends on the
-    seed and the step alone. With a `run` folder the same call after a kill goes on where it stopped and ends with the
-    same bits; a finished run is read back. `callback(step, field)` runs after each step. Raises `InputError` when the
-    folder holds another run, or cannot be written.
+    Adam with a cosine schedule on shuffled items: mean square error of points, cross-entropy of training examples.
+    Which items a step takes depends on the seed and the step alone. With a `run` folder the same call after a kill goes
+    on where it stopped and ends with the same bits; a finished run is read back. `callback(step, field)` runs after
+    each step. Raises `InputError` when the model does not fit the signal, the folder holds another run, or it cannot be
+    written.
     """
     options = options or suggested_options(field)
-    if signal.dim != field.dim or signal.channels != field.channels:
-        raise InputError(
-            f"field maps {field.dim} coordinates to {field.channels} values, signal {signal.name!r} has {signal.dim} "
-            f"and {signal.channels}; build the field with dim={signal.dim}, channels={signal.channels}"
-        )
+    _check(field, signal)
     folder = Path(run) if run is not None else None
     info = {
         "seed": options.seed,
         "signal": signal.describe(),
         "options": to_plain(options),
-        "field": field.config,
+        "field": getattr(field, "config", {}),
     }
+    if folder is not None and not info["field"]:
+        raise InputError(
+            f"{folder}: a {type(field).__name__} without a `config` cannot be built again from a folder; "
+            "fit a field or network of the package, or leave the run folder out"
+        )
     training = _Training(field, signal, options)
     if folder is not None:
         finished = _open_folder(folder, info, training)
@@ -104,8 +111,8 @@ def fit(
     finally:
         if folder is not None and training.whole:  # also on ctrl-c or a failing callback
             training.save(folder)
-    score = signal.score(predict(field, signal.coords))
-    samples = training.step * min(options.batch, len(signal))
+    score = _score(field, signal)
+    samples = training.step * min(options.batch, len(training.lesson))
     rate = samples / max(training.elapsed_s, 1e-9)
     if folder is not None:
         figures = {"finished": True, "score": score, "elapsed_s": training.elapsed_s, "samples_per_s": rate}
@@ -113,12 +120,50 @@ def fit(
     return FitResult(field, score, training.history, training.elapsed_s, rate, started_at)
 
 
-class _Training:
+def _check(model: nn.Module, signal: Signal) -> None:
+    """Raises `InputError` where `model` has not the inputs or outputs that `signal` asks for."""
+    if isinstance(signal, Points):
+        if isinstance(model, Field) and (signal.dim != model.dim or signal.channels != model.channels):
+            raise InputError(
+                f"field maps {model.dim} coordinates to {model.channels} values, signal {signal.name!r} has "
+                f"{signal.dim} and {signal.channels}; build the field with dim={signal.dim}, channels={signal.channels}"
+            )
+        return
+    try:
+        made = tuple(_in_eval(model, signal.inputs[:1]).shape)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{type(model).__name__} does not take inputs of {signal.name!r}: {reason}") from None
+    if made != (1, len(signal.classes)):
+        raise InputError(
+            f"{type(model).__name__} gives {made} for one example of {signal.name!r}; "
+            f"build it with num_classes={len(signal.classes)}"
+        )
+
+
+def _score(model: nn.Module, signal: Signal) -> dict[str, float]:
+    """Of all points, or of the test examples (of the others where there are none)."""
+    if isinstance(signal, Points):
+        return signal.score(predict(model, signal.coords))
+    part = signal.test if signal.num_train < len(signal) else signal
+    return part.score(_in_eval(model, part.inputs))
+
+
+def _in_eval(model: nn.Module, inputs: Tensor) -> Tensor:
+    """What `model` makes of `inputs` in `eval` mode; its mode is restored."""
+    training = model.training
+    try:
+        return predict(model.eval(), inputs, EXAMPLES_AT_ONCE)
+    finally:
+        model.train(training)
+
+
+class _Training(Generic[Model]):
     """What changes while a field is trained: parameters, moments, step, history."""
 
-    def __init__(self, field: Field, signal: Points, options: FitOptions) -> None:
+    def __init__(self, field: Model, signal: Signal, options: FitOptions) -> None:
         self.field = field
-        self.signal = signal
+        self.lesson = lesson_of(signal)
         self.options = options
         self.named = {name: value for name, value in field.named_parameters() if value.requires_grad}
         self.parameters = list(self.named.values())
@@ -126,7 +171,7 @@ class _Training:
             self.parameters, lr=options.learning_rate, betas=(0.9, 0.99), eps=options.epsilon, fused=True
         )
         self.pixels = Noise(options.seed).at("fit", "pixels")
-        self.plain = is_plain(field)
+        self.plain = isinstance(signal, Points) and is_plain(field)  # batch norms count on whole batches
         self.epoch, self.order = -1, torch.empty(0, dtype=torch.int64)  # the shuffle in use
         self.step = 0
         self.whole = True  # parameters, moments and `step` belong together
@@ -139,35 +184,35 @@ class _Training:
         return self.options.learning_rate * (self.options.final_rate + (1.0 - self.options.final_rate) * fraction)
 
     def batch(self) -> tuple[Tensor, Tensor]:
-        """Coordinates and values of this step: all points, or the next ones of a shuffle that each epoch draws anew.
+        """Inputs and targets of this step: all points, or the next ones of a shuffle that each epoch draws anew.
 
         Each point is met once before any is met again (but for a rest smaller than a batch), which is worth 0.8 dB
         over independent draws after 25 epochs of the demo photo.
         """
-        num_points, size = len(self.signal), self.options.batch
+        num_points, size = len(self.lesson), self.options.batch
         if size >= num_points:
-            return self.signal.coords, self.signal.values
+            return self.lesson.inputs, self.lesson.targets
         epoch, place = divmod(self.step, num_points // size)
         if epoch != self.epoch:
             self.epoch = epoch
             self.order = torch.from_numpy(self.pixels.bits((num_points,), first=epoch).argsort(kind="stable"))
         chosen = self.order[place * size : (place + 1) * size]
-        return self.signal.coords[chosen], self.signal.values[chosen]
+        return self.lesson.inputs[chosen], self.lesson.targets[chosen]
 
-    def gradients(self, coords: Tensor, values: Tensor) -> tuple[float, list[Tensor]]:
+    def gradients(self, inputs: Tensor, targets: Tensor) -> tuple[float, list[Tensor]]:
         """Loss and gradients of a batch: chunks side by side, summed in their order."""
-        scale = 1.0 / values.numel()
+        scale = 1.0 / (len(inputs) * self.lesson.terms)
 
         def chunk(part: tuple[Tensor, Tensor]) -> tuple[float, tuple[Tensor, ...]]:
-            loss = (self.field(part[0]) - part[1]).square().sum() * scale
+            loss = self.lesson.loss(self.field(part[0]), part[1]) * scale
             gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True, materialize_grads=True)
             return float(loss.detach()), gradients
 
         if not self.plain:
-            loss, gradients = chunk((coords, values))
+            loss, gradients = chunk((inputs, targets))
             return loss, list(gradients)
-        size = max(SMALLEST_CHUNK, -(-len(coords) // CHUNKS))
-        parts = run_parallel(chunk, list(zip(coords.split(size), values.split(size), strict=True)))
+        size = max(SMALLEST_CHUNK, -(-len(inputs) // CHUNKS))
+        parts = run_parallel(chunk, list(zip(inputs.split(size), targets.split(size), strict=True)))
         total = list(parts[0][1])
         for _, gradients in parts[1:]:
             for sum_, gradient in zip(total, gradients, strict=True):
@@ -186,9 +231,14 @@ class _Training:
         self.whole = True
         return loss
 
+    def buffers(self) -> dict[str, Tensor]:
+        """What the model keeps beside the trained parameters: statistics of batch norms, fixed projections."""
+        return {name: value for name, value in self.field.state_dict().items() if name not in self.named}
+
     def save(self, folder: Path) -> None:
         """Writes `resume.safetensors` and the history."""
         tensors: dict[str, Tensor] = {"step": torch.tensor(self.step), "elapsed_s": torch.tensor(self.elapsed_s)}
+        tensors |= {f"buffer.{name}": value for name, value in self.buffers().items()}
         for name, parameter in self.named.items():
             state = self.adam.state.get(parameter, {})
             tensors[f"parameter.{name}"] = parameter
@@ -201,18 +251,15 @@ class _Training:
         """Goes back to what `save` wrote."""
         path = folder / RESUME_FILE
         tensors = read_tensors(path)
-        wanted = {"step", "elapsed_s"} | {
-            f"{kind}.{name}" for kind in ("parameter", "exp_avg", "exp_avg_sq") for name in self.named
-        }
+        kept = self.buffers()
+        wanted = {"step", "elapsed_s"} | {f"buffer.{name}" for name in kept}
+        wanted |= {f"{kind}.{name}" for kind in ("parameter", "exp_avg", "exp_avg_sq") for name in self.named}
         if set(tensors) != wanted:
             raise InputError(f"{path}: does not belong to this field; fit into a new folder")
         self.step = int(tensors["step"])
         self.elapsed_s = float(tensors["elapsed_s"])
-        load_state(
-            self.field,
-            {**self.field.state_dict(), **{name: tensors[f"parameter.{name}"] for name in self.named}},
-            path,
-        )
+        state = {name: tensors[f"parameter.{name}"] for name in self.named}
+        load_state(self.field, {**state, **{name: tensors[f"buffer.{name}"] for name in kept}}, path)
         for name, parameter in self.named.items():
             self.adam.state[parameter] = {
                 "step": torch.tensor(float(self.step)),
@@ -223,7 +270,7 @@ class _Training:
         self.history = [entry for entry in history if entry["step"] <= self.step]
 
 
-def _open_folder(folder: Path, info: Mapping[str, Any], training: _Training) -> FitResult | None:
+def _open_folder(folder: Path, info: Mapping[str, Any], training: _Training[Model]) -> FitResult[Model] | None:
     """Prepares the run folder: the result of a finished run, or None with `training` where it left off."""
     if not (folder / "run.json").exists():
         write_json(folder / "run.json", {"format": FORMAT, **provenance(), **info, "finished": False})
@@ -253,10 +300,10 @@ def _same(folder: Path, what: str, known: Any, given: Any) -> None:
             )
 
 
-def _train(training: _Training, folder: Path | None, progress: bool, callback: Callback | None) -> None:
+def _train(training: _Training[Model], folder: Path | None, progress: bool, callback: Callback[Model] | None) -> None:
     options = training.options
     every = max(1, options.steps // HISTORY_POINTS)
-    batch = min(options.batch, len(training.signal))
+    batch = min(options.batch, len(training.lesson))
     before = torch.get_num_threads()
     with Progress(options.steps, enabled=progress) as bar, one_torch_thread():
         if training.plain:
@@ -274,11 +321,10 @@ def _train(training: _Training, folder: Path | None, progress: bool, callback: C
             if training.step % every == 0 or training.step == options.steps:
                 loss = sum(losses) / len(losses)
                 losses.clear()
-                psnr_dB = 10.0 * math.log10(training.signal.peak**2 / loss) if loss > 0 else math.inf
-                entry = {"step": training.step, "loss": loss, "psnr_dB": psnr_dB, "elapsed_s": training.elapsed_s}
-                training.history.append(entry)
+                shown = training.lesson.progress(loss)
+                training.history.append({"step": training.step, **shown, "elapsed_s": training.elapsed_s})
                 rate = (training.step - first) * batch / (time.perf_counter() - begin)
-                bar.update(training.step, psnr_dB, rate)
+                bar.update(training.step, shown, rate)
             if callback is not None:
                 callback(training.step, training.field)
             if folder is not None and time.perf_counter() - saved > CHECKPOINT_S:

@@ -1,7 +1,8 @@
-"""The progress bar of a fit: PSNR, samples per second, time left."""
+"""The progress bar of a fit: PSNR or loss, samples per second, time left."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
 
 from rich.console import Console
@@ -17,13 +18,13 @@ class Progress:
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[psnr]}"),
+            TextColumn("{task.fields[quality]}"),
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
             console=Console(stderr=True),
             disable=not enabled,
         )
-        self._task: TaskID = self._bar.add_task("compiling kernels, once", total=steps, psnr="", rate="")
+        self._task: TaskID = self._bar.add_task("compiling kernels, once", total=steps, quality="", rate="")
 
     def __enter__(self) -> Progress:
         self._bar.__enter__()
@@ -34,7 +35,9 @@ class Progress:
     ) -> None:
         self._bar.__exit__(kind, error, trace)
 
-    def update(self, step: int, psnr_dB: float, samples_per_s: float) -> None:
-        """Shows that `step` steps are done."""
-        rate = f"{samples_per_s / 1e6:.2f} M samples/s"
-        self._bar.update(self._task, completed=step, description="fitting", psnr=f"{psnr_dB:.2f} dB", rate=rate)
+    def update(self, step: int, shown: Mapping[str, float], samples_per_s: float) -> None:
+        """Shows that `step` steps are done, with the `psnr_dB` (or else the `loss`) in `shown`."""
+        fast = samples_per_s >= 1e5
+        rate = f"{samples_per_s / 1e6:.2f} M samples/s" if fast else f"{samples_per_s:.0f} samples/s"
+        quality = f"{shown['psnr_dB']:.2f} dB" if "psnr_dB" in shown else f"loss {shown['loss']:.3f}"
+        self._bar.update(self._task, completed=step, description="fitting", quality=quality, rate=rate)

@@ -13,16 +13,19 @@ import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import safetensors.torch
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 
+from ohmfield import networks
+from ohmfield.fields import presets
 from ohmfield.fields.field import Field
-from ohmfield.fields.presets import build
 from ohmfield.files import discard, write_atomic
 from ohmfield.spec import InputError
+
+Model = TypeVar("Model", bound=nn.Module)
 
 FORMAT = 1
 """Version of the folder's layout; another one is refused."""
@@ -60,7 +63,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path}: cannot be read ({error}); the file is damaged, fit into a new folder") from None
 
 
-def load_state(field: Field, tensors: Mapping[str, Tensor], path: Path) -> None:
+def load_state(field: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
     """Puts `tensors` into `field`; `InputError` when names or shapes differ."""
     try:
         field.load_state_dict(dict(tensors))
@@ -85,30 +88,36 @@ def read_info(run: Path) -> dict[str, Any]:
     return info
 
 
-def save_run(run: Path, field: Field, info: Mapping[str, Any], history: list[dict[str, float]]) -> None:
+def save_run(run: Path, field: nn.Module, info: Mapping[str, Any], history: list[dict[str, float]]) -> None:
     """Writes a finished run: `run.json` last, so that it says finished only when all is there.
 
     What resuming needs goes then.
     """
     write_tensors(run / "model.safetensors", field.state_dict())
-    write_json(run / "model.json", {"format": FORMAT, "field": field.config})
+    write_json(run / "model.json", {"format": FORMAT, "field": getattr(field, "config", {})})
     write_json(run / "history.json", history)
     write_json(run / "run.json", {"format": FORMAT, **info})
     discard(run / RESUME_FILE)
 
 
-def load_run(run: str | os.PathLike[str]) -> tuple[Field, dict[str, Any]]:
-    """The field of a finished run folder, and what `run.json` holds; `InputError` for anything wrong with it."""
+def load_run(run: str | os.PathLike[str], kind: type[Model] = Field) -> tuple[Model, dict[str, Any]]:
+    """The model of a finished run folder, and what `run.json` holds; `InputError` for anything wrong with it.
+
+    A `kind` other than `Field` says what is wanted instead: `nn.Module` takes whatever was fitted.
+    """
     folder = Path(run)
     info = read_info(folder)
     model = read_json(folder / "model.json") if (folder / "model.json").exists() else None
     if not info.get("finished") or model is None:
         raise InputError(f"{folder}: the run is not finished; run the same fit again, it goes on where it stopped")
-    if not isinstance(model, dict) or not isinstance(model.get("field"), dict):
+    config = model.get("field") if isinstance(model, dict) else None
+    if not isinstance(config, dict):
         raise InputError(f"{folder / 'model.json'}: describes no field; the file is damaged, fit into a new folder")
-    field = build(model["field"])
-    load_state(field, read_tensors(folder / "model.safetensors"), folder / "model.safetensors")
-    return field, info
+    made = networks.build(config) if config.get("preset") in networks.NETWORKS else presets.build(config)
+    if not isinstance(made, kind):
+        raise InputError(f"{folder}: holds a {type(made).__name__}; here a {kind.__name__} is needed")
+    load_state(made, read_tensors(folder / "model.safetensors"), folder / "model.safetensors")
+    return made, info
 
 
 def provenance() -> dict[str, Any]:

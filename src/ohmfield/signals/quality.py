@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from ohmfield.spec import InputError
@@ -58,3 +58,16 @@ def _blur(images: Tensor) -> Tensor:
     window = window / window.sum()
     rows = torch.nn.functional.conv2d(images, window.view(1, 1, -1, 1))
     return torch.nn.functional.conv2d(rows, window.view(1, 1, 1, -1))
+
+
+def top_k(logits: Float[Tensor, "items classes"], labels: Int[Tensor, " items"], k: int = 1) -> float:
+    """Share of items whose label is among the `k` largest logits; a NaN is never among them.
+
+    >>> top_k(torch.tensor([[1.0, 3.0, 2.0], [5.0, 0.0, 1.0]]), torch.tensor([2, 0]))
+    0.5
+    """
+    ranked = logits.nan_to_num(nan=-math.inf, posinf=math.inf, neginf=-math.inf)
+    own = ranked.gather(1, labels[:, None])
+    # A tie is broken against the item: equal logits everywhere say nothing.
+    ahead = (ranked >= own).sum(1) - 1
+    return float((ahead < k).double().mean())
