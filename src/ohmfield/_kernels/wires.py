@@ -170,7 +170,7 @@ def nodal(
         flow = (cells * law.current(across)).ravel()
         residual = source - fixed @ volts - np.concatenate([flow, -flow])
         slopes = _laplacian(row_node, column_node, cells * law.slope(across), 2 * count)
-        step = spsolve((fixed + slopes).tocsc(), residual)
+        step: Any = spsolve((fixed + slopes).tocsc(), residual)
         volts, moved = volts + step, np.abs(step).max()
         if law.k_per_V == 0.0 or moved <= 1e-9 * np.abs(drive_V).max():
             rows_V, columns_V = volts.reshape(2, rows, columns)
