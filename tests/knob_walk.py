@@ -23,6 +23,8 @@ CHOICES: dict[str, list[Any]] = {
     "rows": [96, 300],
     "enob": [6.0],
     "step_levels": [0.5, 2.0, 8.0],
+    "signed": ["sign_magnitude", "sign_magnitude_two_pass"],
+    "skip": ["zero_planes", "zero_bits"],
     "match": [],
     "unit": [],
 }

@@ -35,12 +35,12 @@ from ohmfield.simulate.writing import program_layer
 
 
 def crossbar(
-    cell: Cell | None = None, *, copies: int = 1, dac_bits: int = 1, array: Any = None, adc: Any = None
+    cell: Cell | None = None, *, copies: int = 1, dac_bits: int = 1, array: Any = None, adc: Any = None, dac: Any = None
 ) -> Crossbar:
     return Crossbar(
         cell=cell or IdealCell(),
         array=Array(**(array or {})),
-        dac=Dac(bits=dac_bits),
+        dac=Dac(**{"bits": dac_bits, **(dac or {})}),
         adc=SarAdc(**(adc or {})),
         max_copies=copies,
         num_arrays=64,

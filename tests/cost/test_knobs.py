@@ -53,6 +53,7 @@ BETTER: list[tuple[str, Any, Any]] = [
     (CROSSBAR + "cell.read_fraction", 0.004, 0.002),
     (CROSSBAR + "cell.read_fraction", 0.001, 0.0),
     (CROSSBAR + "dac.bits", 2, 1),
+    (CROSSBAR + "dac.skip", "none", "zero_planes"),  # fewer conversions, less noise
     (CROSSBAR + "adc.bits", 7, 8),
     (CROSSBAR + "adc.enob", 6.0, 6.8),
     (CROSSBAR + "adc.gains", (1.0,), (1.0, 2.0)),
@@ -74,6 +75,7 @@ NEUTRAL = {
     CROSSBAR + "array.rows",  # where row groups end
     CROSSBAR + "array.encoding",
     CROSSBAR + "array.subtract",
+    CROSSBAR + "dac.signed",
     CROSSBAR + "cell.fraction_of",  # what a fraction means
     CROSSBAR + "cell.g_min_uS",  # the device's
 }

@@ -84,7 +84,7 @@ def _sram_macro(rows: int, columns: int, rows_active: int, supply_V: float, dac_
     array = Array(
         rows=rows, columns=columns, rows_active=rows_active, cell_bits=1, encoding="offset", read_voltage_V=supply_V
     )
-    return Crossbar(num_arrays=1, cell=SramCell(), array=array, dac=Dac(bits=dac_bits), adc=adc)
+    return Crossbar(num_arrays=1, cell=SramCell(), array=array, dac=Dac(bits=dac_bits, signed="none"), adc=adc)
 
 
 JIA = Macro(

@@ -74,6 +74,11 @@ class Crossbar(Unit):
             raise ValueError(
                 f"array.cell_bits {self.array.cell_bits}: a {self.cell.kind} cell holds at most {self.cell.max_bits}"
             )
+        if self.dac.skip == "zero_bits" and np.any(np.asarray(self.rows_per_read()) < 1):
+            raise ValueError(
+                f"dac.skip zero_bits: {self.adc.bits} bits of the converter cannot hold one row of "
+                f"{self.array.cell_bits}-bit cells; use more adc.bits or fewer cell_bits"
+            )
 
     @property
     def default_fill(self) -> float:
@@ -94,11 +99,31 @@ class Crossbar(Unit):
         levels = array.rows_active * (2.0 ** np.asarray(array.cell_bits) - 1) * (2.0 ** np.asarray(self.dac.bits) - 1)
         return levels if self.pairs else levels * cell.g_max_uS / (cell.g_max_uS - np.asarray(cell.g_min_uS))
 
+    def signed_codes(self, signed_input: bool) -> bool:
+        """Whether conversions are signed: pairs subtracted before them, or digits that are signed themselves."""
+        return self.pairs or self.dac.signed_digits(signed_input)
+
+    def rows_per_read(self, signed_input: bool = True) -> Number:
+        """Most rows of one read when only driven rows are read: what the codes cover, and at most the rows active.
+
+        `floor((2^bits - 1) / (2^c - 1))` for one column of c-bit cells without a pedestal, steps of one level and bits
+        driven one at a time.
+        """
+        codes = 2.0 ** (np.asarray(self.adc.bits) - int(self.signed_codes(signed_input))) - 1.0
+        step = 1.0 if self.adc.step_levels is None else self.adc.step_levels
+        each = self.largest_sum() / self.array.rows_active
+        return np.minimum(self.array.rows_active, np.floor(codes * step / each + 1e-9))
+
+    def read_rows(self) -> int:
+        """Rows among which one read chooses those it drives: the rows active, or all when zero bits are skipped."""
+        return self.array.rows if self.dac.skip == "zero_bits" else self.array.rows_active
+
     def front_gain(self) -> Number:
         """Amplification in front of a converter whose declared range is narrower than the largest sum; else 1."""
-        if self.adc.step_levels is None:
+        if self.adc.step_levels is None or self.dac.skip == "zero_bits":
             return 1.0
-        codes = 2.0 ** (np.asarray(self.adc.bits) - int(self.pairs))  # of a signed conversion half lie above zero
+        signed = self.signed_codes(signed_input=True)
+        codes = 2.0 ** (np.asarray(self.adc.bits) - int(signed))  # of a signed conversion half lie above zero
         return np.maximum(1.0, self.largest_sum() / (self.adc.step_levels * codes))
 
     def conversions_per_read(self) -> Number:
@@ -127,8 +152,13 @@ class Crossbar(Unit):
         return self.adc.conversion(process) + self.cell.sense(process) + ActionCost(line_pJ + gain_pJ)
 
     def control(self, process: Process) -> ActionCost:
-        """One read of one array: input registers and row decoder."""
-        return ActionCost(process.gates_pJ(_control(self.array.rows_active, self.dac.bits).energy_fJ))
+        """One read of one array: input registers and row decoder, and the rows it drives selected."""
+        block = _control(self.array.rows_active, self.dac.bits) + self.dac.selection(self.read_rows())
+        return ActionCost(process.gates_pJ(block.energy_fJ))
+
+    def detect(self, process: Process) -> ActionCost:
+        """One plane of one group of rows looked at for what can be skipped."""
+        return ActionCost(process.gates_pJ(self.dac.detector(self.read_rows()).energy_fJ))
 
     def parts(self, process: Process, weight_bits: Number, input_bits: Number) -> dict[str, PartCost]:
         array, adc = self.array, self.adc
@@ -143,7 +173,7 @@ class Crossbar(Unit):
             "drivers": self.dac.part(process).times(array.rows),
             "adc": converter.times(converters) + process.powered(sampler_um2).times(array.columns),
             "shift_add": library.adder(width).part(process).times(converters) + registers,
-            "control": _control(array.rows, self.dac.bits).part(process),
+            "control": (_control(array.rows, self.dac.bits) + self.dac.detector(self.read_rows())).part(process),
         }
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from ohmfield.chip.units import Crossbar, DigitalCim, Unit
 from ohmfield.mapping.tile import Tiling
 from ohmfield.mapping.workload import Operator, Placement, Site, Workload
@@ -48,6 +50,7 @@ class LinearActions:
     driven: float  # row digits driven, summed over planes, each input once
     driven_share: float  # of the largest sum of digits
     reads: float  # of one array each: row group, plane and column block
+    looks: float  # of one array at one group and plane, for what it can skip
     drives: float  # row digits x arrays side by side that they drive
     cell_reads: float  # row digits x physical columns in use (crossbar), or x outputs (digital)
     conversions: float  # crossbar only
@@ -63,16 +66,18 @@ def linear_actions(
     """Counts of a linear operator on its unit.
 
     One conversion per row group, plane, slice, block and column (pair); sums of groups, slices, planes and blocks are
-    added digitally. A layer takes `ceil(vectors / copies) x planes x groups x blocks in series` reads. Without a
-    measured rate, half of the largest digit sum is driven.
+    added digitally. A layer takes `ceil(vectors / copies) x planes x groups x blocks in series` reads; where the data
+    decide how many there are (skipped planes or bits, signs in two passes), that many times their measured share, as
+    if blocks beside each other had equally many. Without a measured rate, half of the largest digit sum is driven.
     """
     items = rates.workload.items
     vectors = operator.vectors * items
     if isinstance(unit, Crossbar):
-        planes, digit_bits = unit.dac.num_planes(placement.input_bits), unit.dac.bits
+        planes, digit_bits = unit.dac.num_planes(placement.input_bits, signed=True), unit.dac.bits
         most = operator.vectors * operator.inputs * planes * (2**digit_bits - 1)
-        conversions = vectors * planes * cut.row_groups * operator.outputs
-        conversions *= unit.array.conversions_per_weight(placement.weight_bits)
+        columns = operator.outputs * unit.array.conversions_per_weight(placement.weight_bits)
+        reads = _reads(operator, unit, cut, rates, planes, columns)
+        conversions = vectors * reads * columns
         additions, wide = conversions, cut.geometry.columns_per_weight
         if unit.array.encoding == "offset":
             # The sum of the inputs is counted once and taken off every output, a pedestal off every code.
@@ -81,7 +86,7 @@ def linear_actions(
     elif isinstance(unit, DigitalCim):
         planes, digit_bits = int(unit.digits(placement.input_bits)), unit.input_bits_per_cycle
         most = operator.vectors * operator.inputs * placement.input_bits
-        conversions, wide = 0.0, 1
+        conversions, wide, reads = 0.0, 1, float(planes * cut.row_groups)
         additions = vectors * planes * cut.row_groups * operator.outputs
     else:
         raise InputError(f"a {unit.kind} unit has no counts of its actions", operator.path)
@@ -89,13 +94,14 @@ def linear_actions(
     driven = share * most * items
     if isinstance(unit, DigitalCim):  # its rate counts bits; a digit is driven if any of its bits is set
         driven = (1.0 - (1.0 - share) ** digit_bits) * vectors * operator.inputs * planes
-    series = planes * cut.groups * site.wave_span
+    series = reads * cut.groups / cut.row_groups * site.wave_span
     return LinearActions(
         vectors=vectors,
         planes=planes,
         driven=driven,
         driven_share=share,
-        reads=vectors * planes * cut.row_groups * cut.column_blocks,
+        reads=vectors * reads * cut.column_blocks,
+        looks=vectors * planes * cut.row_groups * cut.column_blocks,
         drives=driven * cut.column_blocks,
         cell_reads=driven * operator.outputs * wide,
         conversions=conversions,
@@ -104,6 +110,23 @@ def linear_actions(
         first_turns=math.ceil(operator.vectors / site.copies) * series,
         cells=operator.inputs * operator.outputs * cut.geometry.columns_per_weight,
     )
+
+
+def _reads(operator: Operator, unit: Crossbar, cut: Tiling, rates: Rates, planes: int, columns: int) -> float:
+    """Reads of one vector, over all groups of rows: one a plane, or as many as were counted."""
+    dense = float(planes * cut.row_groups)
+    if unit.dac.skip == "zero_bits":
+        rows = float(unit.rows_per_read())
+        dense = planes * float(np.ceil(0.5 * np.diff(cut.starts) / rows).sum())
+        what = f"half of the rows are driven in a plane, {rows:g} in a read"
+    elif unit.dac.skip == "zero_planes":
+        what = "no plane is zero"
+    elif unit.dac.signed.startswith("sign_magnitude"):
+        what = "inputs are signed"
+    else:
+        return dense
+    per_vector = operator.vectors * columns
+    return rates.of(operator.id, "conversions", dense * per_vector, what) / per_vector
 
 
 def accumulator_bits(operator: Operator, weight_bits: int, input_bits: int) -> int:

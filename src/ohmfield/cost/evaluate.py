@@ -144,6 +144,7 @@ class _Billing:
         spend(name, "adc", convert, actions.conversions)
         spend(name, "shift_add", unit.shift_add(process, width), actions.additions)
         spend(name, "control", unit.control(process), actions.reads)
+        spend(name, "control", unit.detect(process), actions.looks)
         converting_ns = convert.latency_ns * unit.conversions_per_read()
         overlapped_ns = np.maximum(read.latency_ns, converting_ns)
         return np.where(array.sample_and_hold, overlapped_ns, read.latency_ns + converting_ns)

@@ -70,12 +70,13 @@ class Tiling:
 def geometry(unit: Unit, weight_bits: int, name: str = "") -> Geometry:
     """What one array of `unit` holds; `InputError` where not even one weight fits side by side.
 
-    A digital array reads one of its `banks` at a time: `rows x banks` stored rows, `rows` of them added at once.
+    A digital array reads one of its `banks` at a time: `rows x banks` stored rows, `rows` of them added at once. A
+    crossbar that skips zero bits gathers its rows from a whole array: one group, read as often as its inputs need.
     """
     if isinstance(unit, Crossbar):
         array = unit.array
         columns, wide = array.columns, array.columns_per_weight(weight_bits)
-        rows, active = array.rows, array.rows_active
+        rows, active = array.rows, unit.read_rows()
     elif isinstance(unit, DigitalCim):
         columns, wide = unit.columns, weight_bits
         rows, active = unit.rows * unit.banks, unit.rows

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from jaxtyping import Int
 
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.units import Crossbar
 from ohmfield.mapping.slice import slice_weights
-from ohmfield.simulate.conversion import Causes, output_step
+from ohmfield.simulate.conversion import Causes, drive_of, output_step, rows_per_read
 from ohmfield.simulate.lower import Stored, loses_nothing, lower
 from ohmfield.simulate.plan import LayerPlan
 from ohmfield.simulate.products import CrossbarProduct, ExactProduct, InputOrder, Product
@@ -45,10 +43,17 @@ def exact_product(codes: Int[np.ndarray, "outputs inputs"], plan: LayerPlan, chi
     """The exact product with the counts of the unit that `plan` names."""
     unit = chip.units[plan.unit]
     largest = 2 ** (plan.input_bits - 1) if plan.signed_input else 2**plan.input_bits - 1
-    drive = "twos_complement" if plan.signed_input else "unsigned"
-    order = InputOrder(starts=plan.starts, dac_bits=1, num_planes=plan.input_bits, drive=drive)
     if isinstance(unit, Crossbar):
-        planes = unit.dac.num_planes(plan.input_bits)
-        columns = unit.array.conversions_per_weight(plan.weight_bits) * len(codes)
-        order = replace(order, dac_bits=unit.dac.bits, num_planes=planes, columns=columns)
+        order = InputOrder(
+            starts=plan.starts,
+            dac_bits=unit.dac.bits,
+            num_planes=unit.dac.num_planes(plan.input_bits, plan.signed_input),
+            drive=drive_of(unit, plan.signed_input),
+            skip_zero_planes=unit.dac.skip == "zero_planes",
+            rows_per_read=rows_per_read(unit, plan.signed_input),
+            columns=unit.array.conversions_per_weight(plan.weight_bits) * len(codes),
+        )
+    else:
+        drive = "twos_complement" if plan.signed_input else "unsigned"
+        order = InputOrder(starts=plan.starts, dac_bits=1, num_planes=plan.input_bits, drive=drive)
     return ExactProduct(codes, largest, order)

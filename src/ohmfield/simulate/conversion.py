@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ohmfield._kernels.crossbar import Drive
 from ohmfield.chip.units import Crossbar
 from ohmfield.spec import InputError
 
@@ -50,11 +51,24 @@ def level_uS(crossbar: Crossbar) -> float:
     return (crossbar.cell.g_max_uS - crossbar.cell.g_min_uS) / (2**crossbar.array.cell_bits - 1)
 
 
+def drive_of(crossbar: Crossbar, signed_input: bool) -> Drive:
+    """How a layer's inputs are driven; `InputError` where its drivers refuse signed ones."""
+    drive = crossbar.dac.drive_of(signed_input)
+    if drive == "none":
+        raise InputError(
+            "inputs are signed and dac.signed is none: use twos_complement, sign_magnitude or sign_magnitude_two_pass"
+        )
+    return drive
+
+
 def signed_conversion(crossbar: Crossbar, signed_input: bool) -> bool:
     """Whether conversions are signed: pairs subtracted before them, or digits that are signed themselves."""
-    array = crossbar.array
-    pairs = array.encoding == "differential" and array.subtract == "analog"
-    return pairs or (signed_input and crossbar.dac.bits > 1)
+    return crossbar.signed_codes(signed_input)
+
+
+def rows_per_read(crossbar: Crossbar, signed_input: bool) -> int:
+    """Most driven rows of one conversion where zero bits are skipped; 0 where whole row groups are read."""
+    return int(crossbar.rows_per_read(signed_input)) if crossbar.dac.skip == "zero_bits" else 0
 
 
 def pedestal_levels(crossbar: Crossbar) -> float:
@@ -69,14 +83,19 @@ def hardware_step(crossbar: Crossbar, signed_input: bool) -> float:
     """Cell levels per code at gain 1: the converter's range covers every sum of the rows active, pedestal included."""
     array = crossbar.array
     digit = 2**crossbar.dac.bits - 1
-    largest = array.rows_active * digit * (2**array.cell_bits - 1 + pedestal_levels(crossbar))
+    rows = rows_per_read(crossbar, signed_input) or array.rows_active
+    largest = rows * digit * (2**array.cell_bits - 1 + pedestal_levels(crossbar))
     return crossbar.adc.hardware_step(largest, signed_conversion(crossbar, signed_input))
 
 
 def check_ranges(crossbar: Crossbar, signed_input: bool, gains: tuple[float, ...]) -> None:
     """Raises `InputError` where codes that are added differ by something other than a power of two."""
-    if crossbar.dac.bits > 1 and signed_input and pedestal_levels(crossbar) > 0.0:
-        raise InputError("dac.bits above 1 with signed inputs drives pedestals below zero: use analog subtraction")
+    dac = crossbar.dac
+    if dac.signed_digits(signed_input) and pedestal_levels(crossbar) > 0.0:
+        raise InputError(
+            f"dac.signed {dac.signed} with {dac.bits} bits drives pedestals of g_min below zero: "
+            "use array.subtract analog, dac.signed sign_magnitude_two_pass, or one bit of two's complement"
+        )
     for gain in gains:
         ratio = math.log2(max(gains) / gain)
         if ratio != int(ratio):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.gather_twin import quantise_coordinates
+from ohmfield.chip.units import Crossbar, Unit
 from ohmfield.fields.decoders import ACTIVATIONS
 from ohmfield.fields.encodings.hash_grid import HashGrid, Interpolate
 from ohmfield.mapping.tile import tile
@@ -18,6 +19,7 @@ from ohmfield.mapping.workload import Operator, Placement
 from ohmfield.simulate.formats import ActivationFormat, Formats, GatherFormat, LinearFormat
 from ohmfield.simulate.layers import ChipActivation, ChipInterpolate, ChipLinear, ChipTable, Unchanged
 from ohmfield.simulate.plan import LayerPlan
+from ohmfield.spec import InputError
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ def convert_unchanged(model: nn.Module) -> nn.Module:
 def plan_of(path: str, layer: nn.Linear, form: LinearFormat, chip: Chip, placement: Placement) -> LayerPlan:
     """How the layer at `path` runs, from its site."""
     site = placement.sites[f"{path}#0"]
+    check_drive(chip.units[site.unit], form, path)
     operator = Operator(f"{path}#0", "linear", inputs=layer.in_features, outputs=layer.out_features)
     return LayerPlan(
         path=path,
@@ -111,6 +114,22 @@ def plan_of(path: str, layer: nn.Linear, form: LinearFormat, chip: Chip, placeme
         copies=site.copies,
         wave=site.wave,
     )
+
+
+def check_drive(unit: Unit, form: LinearFormat, path: str) -> None:
+    """Raises `InputError` naming the layer where the row drivers of a crossbar cannot drive its input codes."""
+    if not (isinstance(unit, Crossbar) and form.input.signed):
+        return
+    if unit.dac.signed == "none":
+        raise InputError(
+            "inputs are signed and dac.signed is none: "
+            "use twos_complement, sign_magnitude or sign_magnitude_two_pass, or place the layer on another unit",
+            path,
+        )
+    if unit.dac.signed.startswith("sign_magnitude") and not form.input.symmetric:
+        raise InputError(
+            f"dac.signed {unit.dac.signed} has no code for -2^{form.input.bits - 1}: use a symmetric input grid", path
+        )
 
 
 def chip_layers(module: nn.Module) -> dict[str, ChipLinear]:

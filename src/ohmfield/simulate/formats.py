@@ -101,7 +101,14 @@ def _linear(
         per_channel=True,
         power_of_two=chip.requantiser.rule == "power_of_two",
     )
-    grid = fit_grid(inputs, placement.input_bits, rule=rule, signed=bool((inputs < 0).any()), power_of_two=True)
+    grid = fit_grid(
+        inputs,
+        placement.input_bits,
+        rule=rule,
+        signed=bool((inputs < 0).any()),
+        symmetric=isinstance(held, Crossbar) and held.dac.signed.startswith("sign_magnitude"),
+        power_of_two=True,
+    )
     word = word_for(float(outputs.abs().max()) * HEADROOM, chip.requantiser.word_bits)
     return LinearFormat(weight, placement.weight_bits, grid, word)
 

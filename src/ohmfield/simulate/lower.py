@@ -14,8 +14,10 @@ from ohmfield.simulate.conversion import (
     Causes,
     Driving,
     converter_std,
+    drive_of,
     hardware_step,
     pedestal_levels,
+    rows_per_read,
     signed_conversion,
 )
 
@@ -56,7 +58,7 @@ def lower(stored: Stored, slices: Slices, crossbar: Crossbar, driving: Driving, 
     pedestals = np.floor(pedestal * np.arange(rows * digit + 1) * grid + 0.5).astype(np.int64) if pedestal else None
     variance, unit = _read_variance(read_std, driving.starts, digit, grid)
     peak = math.sqrt(fixed * grid**2 + _largest_variance(variance, unit, driving.starts, digit))
-    low, high = _reach(levels, driving.starts, digit, crossbar.dac.bits > 1 and driving.signed_input)
+    low, high = _reach(levels, driving.starts, digit, crossbar.dac.signed_digits(driving.signed_input))
     high += int(pedestals[-1]) if pedestals is not None else 0
     margin = math.ceil(NORMAL_REACH * peak) + math.ceil(grid * float(steps.max())) + 1
     first = low - margin
@@ -82,7 +84,9 @@ def lower(stored: Stored, slices: Slices, crossbar: Crossbar, driving: Driving, 
         bank_weights=slices.bank_weights(array.subtract).astype(np.int64) * ratio,
         plane_weights=np.array(crossbar.dac.plane_weights(driving.input_bits, driving.signed_input), dtype=np.int64),
         dac_bits=crossbar.dac.bits,
-        drive="twos_complement" if driving.signed_input else "unsigned",
+        drive=drive_of(crossbar, driving.signed_input),
+        skip_zero_planes=crossbar.dac.skip == "zero_planes",
+        rows_per_read=rows_per_read(crossbar, driving.signed_input),
         first=first,
         codes=codes,
         step=grid * steps,
@@ -101,8 +105,11 @@ def loses_nothing(crossbar: Crossbar, driving: Driving, slices: Slices, causes: 
         return False
     digit = 2**crossbar.dac.bits - 1
     nominal = slices.bank_levels(crossbar.array.subtract)
-    low, high = _reach(nominal, driving.starts, digit, crossbar.dac.bits > 1 and driving.signed_input)
+    low, high = _reach(nominal, driving.starts, digit, crossbar.dac.signed_digits(driving.signed_input))
     rows = int(np.diff(driving.starts).max())
+    if few := rows_per_read(crossbar, driving.signed_input):
+        rows, most_of_row = min(rows, few), digit * int(np.abs(nominal).max(initial=0))
+        low, high = max(low, -rows * most_of_row), min(high, rows * most_of_row)
     high += math.floor(pedestal_levels(crossbar) * rows * digit + 0.5)
     least, most = crossbar.adc.limits(signed_conversion(crossbar, driving.signed_input))
     step = base / max(driving.gains)

@@ -73,7 +73,7 @@ def with_noise(model: nn.Module, module: nn.Module, chip: Chip, coords: Float[Te
         unit = chip.units[layer.plan.unit]
         if isinstance(unit, Crossbar):
             counts = tally[f"{path}#0"]
-            planes = unit.dac.num_planes(layer.plan.input_bits)
+            planes = unit.dac.num_planes(layer.plan.input_bits, layer.plan.signed_input)
             driven = counts["driven"] / (counts["vectors"] * planes * (len(layer.plan.starts) - 1))
             spread = output_spread(layer, unit, driven)
             inner = made.get_submodule(path)
