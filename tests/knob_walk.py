@@ -27,6 +27,12 @@ CHOICES: dict[str, list[Any]] = {
     "skip": ["zero_planes", "zero_bits"],
     "match": [],
     "unit": [],
+    "model": ["hermes-2"],
+    "correlation": ["vector"],
+    "drift_exponent": [0.1],
+    "activation_eV": [0.5],
+    "compensate": [],  # of a chip with cells that do not drift; the drifting one is walked with it
+    "where": ["digital"],
 }
 
 
@@ -88,15 +94,31 @@ def analog_sram() -> Chip:
     return build(Chip, plain)
 
 
+def drifting() -> Chip:
+    """PCM read warm and compensated; at 10 uS all its models are measured."""
+    plain = to_plain(load("rram-40nm"))
+    plain["units"]["crossbar"] |= {"compensate": {"where": "analog", "inferences_between": 10.0}}
+    plain["units"]["crossbar"]["cell"] = {
+        "kind": "pcm",
+        "g_min_uS": 0.5,
+        "g_max_uS": 10.0,
+        "temperature_K": 310.0,
+        "activation_eV": 0.3,
+    }
+    return build(Chip, plain)
+
+
 CHIPS = {
     "rram-40nm": load("rram-40nm"),
     "dcim-28nm": load("dcim-28nm"),
     "analog sram": analog_sram(),
+    "pcm": drifting(),
     **{f"rram with {kind}": with_crossbar(adc={"kind": kind}) for kind in ADCS},
 }
 # All of the first chip, and what each other one adds.
-ADDED = dict.fromkeys(CHIPS, "units.crossbar.adc.") | {
+ADDED: dict[str, str | tuple[str, ...]] = dict.fromkeys(CHIPS, "units.crossbar.adc.") | {
     "rram-40nm": "",
     "dcim-28nm": "units.",
     "analog sram": "units.crossbar.cell.",
+    "pcm": ("units.crossbar.cell.", "units.crossbar.compensate."),
 }

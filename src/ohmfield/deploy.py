@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -198,8 +197,7 @@ def grown_projection(chip: Chip, like: Float[Tensor, "dim num"], noise: Noise) -
     for unit in chip.units.values():
         if not isinstance(unit, Crossbar):
             continue
-        middle = torch.full((2, *like.shape), 0.5 * (unit.cell.g_min_uS + unit.cell.g_max_uS))
-        first, second = unit.cell.program(middle, noise)
+        first, second = unit.cell.grow((2, *like.shape), noise)
         difference = first - second
         spread = float(difference.std())
         if spread > 0.0:

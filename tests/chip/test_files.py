@@ -128,7 +128,10 @@ def test_unknown_names_list_the_known() -> None:
         ({"process__volts": 1.0}, "process.volts: is not a known key; check the spelling"),
         ({"units__crossbar__array__cell_bits": 5}, "array.cell_bits 5: a rram cell holds at most 4"),
         ({"units__crossbar__array__rows_active": 512}, "rows_active 512 exceeds rows 256"),
-        ({"units__crossbar__cell__kind": "magic"}, "kind 'magic' is not known; known kinds: ideal, rram, sram"),
+        (
+            {"units__crossbar__cell__kind": "magic"},
+            "kind 'magic' is not known; known kinds: " + ", ".join(sorted(CELLS)),
+        ),
         ({"units__crossbar__cell__g_min_uS": 70.0}, "g_min_uS 70.0 must lie below g_max_uS 60.0"),
         ({"units": {}}, "units is empty"),
         ({"place": [{"match": "first", "unit": "nowhere"}]}, "unit 'nowhere' is not one of crossbar"),

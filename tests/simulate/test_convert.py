@@ -11,7 +11,7 @@ import torch
 from safetensors.numpy import save
 from torch import nn
 
-from ohmfield.chip.cells import RramCell
+from ohmfield.chip.cells import PcmCell, RramCell
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.digital import GatherUnit, Requantiser
 from ohmfield.chip.units import DigitalCim
@@ -154,11 +154,7 @@ def test_an_instance_with_damaged_facts_is_refused(tmp_path: Path, facts: object
 
 
 def test_drift_ages_the_instance() -> None:
-    class Fading(RramCell):
-        def age(self, stored_uS: torch.Tensor, elapsed_s: float) -> torch.Tensor:
-            return stored_uS * (1.0 + elapsed_s) ** -0.05
-
-    chip = small_chip(crossbar(Fading(program_fraction=0.0)))
+    chip = small_chip(crossbar(PcmCell(drift_exponent=0.05)))
     module = converted(hash_field(), chip)
     drawn = program(module, chip)
     fresh = predict(install(module, chip, drawn), COORDS)

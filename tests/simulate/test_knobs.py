@@ -21,6 +21,7 @@ from ohmfield.simulate.formats import choose_formats
 from ohmfield.simulate.run import install, predict, program
 from ohmfield.spec import walk
 
+AGE_S = 1e5  # what drifts has drifted
 SHOWN = torch.rand(48, 2, generator=torch.Generator().manual_seed(1))
 CALIBRATION = torch.rand(64, 2, generator=torch.Generator().manual_seed(2))
 
@@ -42,7 +43,7 @@ def picture(chip: Chip) -> Tensor:
     placement = place(trace(model, CALIBRATION), chip)
     module = convert(model, chip, placement, choose_formats(model, chip, placement, CALIBRATION))
     gains = choose_gains(module, chip, CALIBRATION)
-    install(module, chip, program(module, chip, gains=gains))
+    install(module, chip, program(module, chip, gains=gains, elapsed_s=AGE_S))
     return predict(module, SHOWN)
 
 

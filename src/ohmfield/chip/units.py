@@ -13,6 +13,7 @@ from ohmfield.chip.array import Array
 from ohmfield.chip.cells import CELLS
 from ohmfield.chip.cells.base import Cell
 from ohmfield.chip.cells.sram import six_transistor_um2, write_bit
+from ohmfield.chip.compensation import TRIM_SHARE, Compensation
 from ohmfield.chip.converters import ADCS
 from ohmfield.chip.dac import Dac
 from ohmfield.chip.lines import AMPLIFIER_FJ, AMPLIFIER_UM2, LINE_FF, SAMPLER_UM2
@@ -68,6 +69,7 @@ class Crossbar(Unit):
     array: Array
     dac: Dac
     adc: family(Adc, ADCS)
+    compensate: Compensation | None = knob("both", None, doc="global drift compensation; default: none")
 
     def __post_init__(self) -> None:
         if self.array.cell_bits > self.cell.max_bits:
@@ -126,6 +128,10 @@ class Crossbar(Unit):
         codes = 2.0 ** (np.asarray(self.adc.bits) - int(signed))  # of a signed conversion half lie above zero
         return np.maximum(1.0, self.largest_sum() / (self.adc.step_levels * codes))
 
+    def trim_factor(self) -> float:
+        """What a range that follows the drift costs of a converter."""
+        return 1.0 + TRIM_SHARE * (self.compensate is not None and self.compensate.where == "analog")
+
     def conversions_per_read(self) -> Number:
         """Conversions of one converter after one read: its columns, or their pairs when subtracted in analog."""
         return np.ceil(np.asarray(self.adc.columns_per_adc) / (2 if self.pairs else 1))
@@ -149,7 +155,9 @@ class Crossbar(Unit):
         swing = (np.asarray(self.array.read_voltage_V) / process.supply_V) ** 2
         line_pJ = process.analog_pJ(line_fF * REFERENCE_V**2) * swing
         gain_pJ = process.analog_pJ(AMPLIFIER_FJ.value()) * (self.front_gain() - 1.0)
-        return self.adc.conversion(process) + self.cell.sense(process) + ActionCost(line_pJ + gain_pJ)
+        conversion = self.adc.conversion(process)
+        trimmed = ActionCost(conversion.energy_pJ * self.trim_factor(), conversion.latency_ns)
+        return trimmed + self.cell.sense(process) + ActionCost(line_pJ + gain_pJ)
 
     def control(self, process: Process) -> ActionCost:
         """One read of one array: input registers and row decoder, and the rows it drives selected."""
@@ -165,7 +173,8 @@ class Crossbar(Unit):
         converters = np.ceil(np.asarray(array.columns) / adc.columns_per_adc)
         gain_um2 = process.analog_um2(AMPLIFIER_UM2.value()) * (self.front_gain() - 1.0)
         sampler_um2 = process.analog_um2(SAMPLER_UM2.value()) * np.asarray(array.sample_and_hold, dtype=np.float64)
-        converter = adc.part(process) + self.cell.sense_part(process) + process.powered(gain_um2)
+        trimmed = adc.part(process).times(self.trim_factor())
+        converter = trimmed + self.cell.sense_part(process) + process.powered(gain_um2)
         width = self.accumulator_bits(weight_bits, input_bits)
         registers = library.register(width).part(process).times(np.floor(array.columns / self._columns(weight_bits)))
         return {

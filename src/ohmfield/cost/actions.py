@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ohmfield.chip.compensation import Compensation
 from ohmfield.chip.units import Crossbar, DigitalCim, Unit
 from ohmfield.mapping.tile import Tiling
 from ohmfield.mapping.workload import Operator, Placement, Site, Workload
@@ -127,6 +128,36 @@ def _reads(operator: Operator, unit: Crossbar, cut: Tiling, rates: Rates, planes
         return dense
     per_vector = operator.vectors * columns
     return rates.of(operator.id, "conversions", dense * per_vector, what) / per_vector
+
+
+def calibration_actions(
+    operator: Operator, site: Site, unit: Crossbar, cut: Tiling, placement: Placement, compensate: Compensation
+) -> LinearActions:
+    """What drift compensation adds to one inference: its share of a read of every copy with all rows at one.
+
+    Row groups in series, copies side by side; the codes are added to one sum.
+    """
+    share = 1.0 / compensate.inferences_between
+    reads = share * site.copies
+    groups = float(cut.row_groups)
+    if unit.dac.skip == "zero_bits":  # what reads few rows at a time reads all of them in several turns
+        groups = float(np.ceil(np.diff(cut.starts) / unit.rows_per_read()).sum())
+    conversions = reads * groups * operator.outputs * unit.array.conversions_per_weight(placement.weight_bits)
+    return LinearActions(
+        vectors=reads,
+        planes=1,
+        driven=reads * operator.inputs,
+        driven_share=1.0,
+        reads=reads * groups * cut.column_blocks,
+        looks=reads * groups * cut.column_blocks,
+        drives=reads * operator.inputs * cut.column_blocks,
+        cell_reads=reads * operator.inputs * operator.outputs * cut.geometry.columns_per_weight,
+        conversions=conversions,
+        additions=conversions,
+        turns=share * groups * cut.groups / cut.row_groups * site.wave_span,
+        first_turns=0.0,
+        cells=0.0,
+    )
 
 
 def accumulator_bits(operator: Operator, weight_bits: int, input_bits: int) -> int:

@@ -8,7 +8,14 @@ import numpy as np
 
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.units import Crossbar, DigitalCim
-from ohmfield.cost.actions import LinearActions, Rates, accumulator_bits, linear_actions, processor_work
+from ohmfield.cost.actions import (
+    LinearActions,
+    Rates,
+    accumulator_bits,
+    calibration_actions,
+    linear_actions,
+    processor_work,
+)
 from ohmfield.cost.area import chip_parts, input_quantiser, part_totals
 from ohmfield.cost.bill import Bill, leakage_pJ
 from ohmfield.cost.ledger import COMPONENTS, Ledger
@@ -121,12 +128,17 @@ class _Billing:
         self._quantise(operator.id, operator.vectors * operator.inputs)
         self._buffer(operator.id, operator.vectors, code_bits, write=True)
         self._buffer(operator.id, operator.vectors, code_bits, write=False)
+        stage = f"{site.unit}:{operator.path}"
         if isinstance(unit, Crossbar):
+            self.rates.note(operator.id, f"mean conductance: {unit.default_fill:g} of the range above g_min")
             turn_ns = self._crossbar(operator.id, unit, actions, width)
+            if unit.compensate is not None:
+                again = calibration_actions(operator, site, unit, cut, self.placement, unit.compensate)
+                calibrating_ns = self._crossbar(operator.id, unit, again, width) * again.turns
+                self.ledger.occupy(operator.id, stage, calibrating_ns, np.zeros_like(calibrating_ns))
         else:
             assert isinstance(unit, DigitalCim)  # `linear_actions` has refused others
             turn_ns = self._digital(operator.id, unit, actions, width)
-        stage = f"{site.unit}:{operator.path}"
         self.ledger.occupy(operator.id, stage, turn_ns * actions.turns, turn_ns * actions.first_turns)
         self._requantise(operator.id, operator.vectors * operator.outputs, width)
         if operator.id == self.last:
@@ -137,7 +149,6 @@ class _Billing:
         """Energy of the reads; the time of one: settling, then the conversions of one converter, or both at once."""
         process, array, spend = self.chip.process, unit.array, self.ledger.spend
         mean_uS = float(unit.cell.mean_uS(unit.default_fill))
-        self.rates.note(name, f"mean conductance: {unit.default_fill:g} of the range above g_min")
         read, convert = unit.cell.read(process, mean_uS, array), unit.convert(process)
         spend(name, "cells", read, actions.cell_reads)
         spend(name, "drivers", unit.drive(process), actions.drives)

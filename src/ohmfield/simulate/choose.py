@@ -13,7 +13,7 @@ from ohmfield.simulate.lower import Stored, loses_nothing, lower
 from ohmfield.simulate.plan import LayerPlan
 from ohmfield.simulate.products import CrossbarProduct, ExactProduct, InputOrder, Product
 from ohmfield.simulate.programmed import StoredLayer
-from ohmfield.simulate.reading import read_copy
+from ohmfield.simulate.reading import copy_noise, read_copy
 from ohmfield.simulate.writing import instance_noise
 
 
@@ -29,13 +29,17 @@ def product_of(
     nominal = slices.bank_levels(unit.array.subtract).astype(np.float64)
     stored = [Stored(nominal, None)]
     if causes.programming or causes.reading:
-        stored = [read_copy(values, unit, elapsed_s, nominal, causes) for values in layer.conductances_uS]
+        stored = [
+            read_copy(values, slices, unit, elapsed_s, causes, copy_noise(seed, plan.path, copy))
+            for copy, values in enumerate(layer.conductances_uS)
+        ]
     untouched = all(np.array_equal(copy.levels, nominal) for copy in stored)
     quiet = not causes.reading or (unit.adc.enob is None and all(copy.read_std is None for copy in stored))
     if untouched and quiet and (causes.lossless or loses_nothing(unit, driving, slices, causes)):
         return exact_product(layer.codes, plan, chip)
     arrays = [lower(copy, slices, unit, driving, causes) for copy in stored]
-    step = output_step(unit, driving, causes)
+    # Compensation after the conversion scales every code of the layer: one factor, the mean of its copies.
+    step = output_step(unit, driving, causes) * sum(copy.scale for copy in stored) / len(stored)
     return CrossbarProduct(arrays, step, instance_noise(seed, plan.path, "read"), slices.offset)
 
 

@@ -33,6 +33,7 @@ class Stored:
 
     levels: np.ndarray
     read_std: np.ndarray | None  # sd of one read of a bank's cell (or pair), in levels
+    scale: float = 1.0  # what codes are worth more since cells drifted: compensation after the conversion
 
 
 def lower(stored: Stored, slices: Slices, crossbar: Crossbar, driving: Driving, causes: Causes) -> LoweredArray:
@@ -95,6 +96,7 @@ def lower(stored: Stored, slices: Slices, crossbar: Crossbar, driving: Driving, 
         noise_variance=extra,
         read_variance=variance,
         read_unit=unit,
+        correlation="vector" if crossbar.cell.noise_correlation == "vector" else "conversion",
     )
 
 

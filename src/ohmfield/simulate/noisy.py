@@ -116,7 +116,8 @@ def conversion_variance(unit: Crossbar, signed_input: bool, driven: float) -> fl
     level = level_uS(unit)
     half = torch.full((SAMPLES,), 0.5 * (unit.cell.g_min_uS + unit.cell.g_max_uS))
     written = unit.cell.program(half, noise.at("program"))
-    cells = ((written - half).square().mean() + unit.cell.read_std_uS(written).square().mean()) / level**2
+    reading = unit.cell.read_std_uS(written, written, 0.0, unit.array)
+    cells = ((written - half).square().mean() + reading.square().mean()) / level**2
     sides = 2 if unit.array.encoding == "differential" and unit.array.subtract == "analog" else 1
     base = hardware_step(unit, signed_input)
     spread = math.sqrt(driven * sides * float(cells) + converter_std(unit, base) ** 2)

@@ -1,4 +1,4 @@
-"""From stored conductances to what the converters of a copy see: aged, in levels, banked."""
+"""From stored conductances to what the converters of a copy see: aged, compensated, in levels, banked."""
 
 from __future__ import annotations
 
@@ -9,25 +9,57 @@ from torch import Tensor
 
 from ohmfield.chip.units import Crossbar
 from ohmfield.mapping.slice import Slices
+from ohmfield.numerics import Noise
 from ohmfield.simulate.conversion import Causes, level_uS
 from ohmfield.simulate.lower import Stored
 from ohmfield.simulate.programmed import Programmed
+from ohmfield.simulate.writing import instance_noise, target_uS
 
 
 def read_copy(
     conductances_uS: Float[np.ndarray, "inputs slices sides outputs"],
+    slices: Slices,
     unit: Crossbar,
     elapsed_s: float,
-    nominal: Float[np.ndarray, "inputs banks outputs"],
     causes: Causes,
+    noise: Noise,
 ) -> Stored:
-    """One copy in levels above g_min, banks as they are converted; nominal levels where programming is left out."""
-    aged = unit.cell.age(torch.from_numpy(conductances_uS), elapsed_s)
-    std = unit.cell.read_std_uS(aged) / level_uS(unit)
-    read_std = _banks(std, unit, spread=True).numpy() if causes.reading and bool((std > 0.0).any()) else None
-    if not causes.programming:
-        return Stored(nominal, read_std)
-    return Stored(_banks((aged - unit.cell.g_min_uS) / level_uS(unit), unit, spread=False).double().numpy(), read_std)
+    """One copy in levels above g_min, banks as they are converted; nominal levels where programming is left out.
+
+    `noise` is the copy's own stream. Each cell draws its ageing there once, the same at every age; frozen read noise
+    and telegraph states are drawn once for each age.
+    """
+    cell, level = unit.cell, level_uS(unit)
+    stored = torch.from_numpy(conductances_uS)
+    aged = cell.age(stored, target_uS(slices, unit), elapsed_s, noise.at("age"))
+    scale = compensation(stored, aged) if unit.compensate is not None else 1.0
+    analog = scale if unit.compensate is not None and unit.compensate.where == "analog" else 1.0
+    seen = aged * analog
+    levels = slices.bank_levels(unit.array.subtract).astype(np.float64)
+    if causes.programming:
+        levels = _banks((seen - cell.g_min_uS) / level, unit, spread=False).double().numpy()
+    read_std = None
+    if causes.reading:
+        run = noise.at("run", elapsed_s)
+        now = cell.switch(aged, run.at("telegraph"))
+        std = cell.read_std_uS(stored, aged, elapsed_s, unit.array)
+        if cell.noise_correlation == "frozen":
+            now = (now + std * run.normal(tuple(std.shape)).to(std.dtype)).clamp_min(0.0)
+        elif bool((std > 0.0).any()):
+            read_std = _banks(std * (analog / level), unit, spread=True).numpy()
+        if not torch.equal(now, aged):
+            levels = levels + _banks((now - aged) * (analog / level), unit, spread=False).double().numpy()
+    return Stored(levels, read_std, scale=scale / analog if causes.programming else 1.0)
+
+
+def compensation(stored_uS: Tensor, aged_uS: Tensor) -> float:
+    """The factor of global drift compensation: all conductance of a copy at the first read over that now.
+
+    >>> compensation(torch.full((4,), 10.0), torch.full((4,), 8.0))
+    1.25
+    """
+    now = float(aged_uS.sum())
+    return float(stored_uS.sum()) / now if now > 0.0 else 1.0
 
 
 def banked_copy(
@@ -36,8 +68,13 @@ def banked_copy(
     """One copy of a layer of an instance as its converters see it, at the instance's age."""
     conductances_uS = programmed.layers[path].conductances_uS
     assert conductances_uS is not None
-    nominal = slices.bank_levels(unit.array.subtract).astype(np.float64)
-    return read_copy(conductances_uS[copy], unit, programmed.elapsed_s, nominal, causes)
+    noise = copy_noise(programmed.seed, path, copy)
+    return read_copy(conductances_uS[copy], slices, unit, programmed.elapsed_s, causes, noise)
+
+
+def copy_noise(seed: int, path: str, copy: int) -> Noise:
+    """The stream that ageing and frozen noise of one copy of a layer are drawn from."""
+    return instance_noise(seed, path, "age").at(copy)
 
 
 def _banks(values: Tensor, unit: Crossbar, *, spread: bool) -> Tensor:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.units import Crossbar
-from ohmfield.mapping.slice import slice_weights
+from ohmfield.mapping.slice import Slices, slice_weights
 from ohmfield.numerics import Noise
 from ohmfield.simulate.conversion import check_ranges, level_uS
 from ohmfield.simulate.plan import LayerPlan
@@ -16,8 +17,13 @@ from ohmfield.simulate.programmed import StoredLayer
 
 
 def instance_noise(seed: int, path: str, kind: str) -> Noise:
-    """`kind` is program, stuck or read."""
+    """`kind` is program, stuck, age or read."""
     return Noise(seed).at("instance", path, kind)
+
+
+def target_uS(slices: Slices, unit: Crossbar) -> Float[Tensor, "inputs slices sides outputs"]:
+    """What each cell should hold."""
+    return unit.cell.g_min_uS + torch.from_numpy(slices.digits).double() * level_uS(unit)
 
 
 def program_layer(
@@ -28,7 +34,7 @@ def program_layer(
     if not isinstance(unit, Crossbar):
         return StoredLayer(codes.astype(np.int64), None)
     slices = slice_weights(codes.astype(np.int64), unit.array, plan.weight_bits, plan.path)
-    target = unit.cell.g_min_uS + torch.from_numpy(slices.digits).double() * level_uS(unit)
+    target = target_uS(slices, unit)
     copies = []
     for copy in range(plan.copies):
         key = (plan.wave, copy)

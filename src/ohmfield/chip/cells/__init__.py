@@ -2,7 +2,8 @@
 
 from ohmfield.chip.cells.base import Cell
 from ohmfield.chip.cells.ideal import IdealCell
+from ohmfield.chip.cells.pcm import PcmCell
 from ohmfield.chip.cells.rram import RramCell
 from ohmfield.chip.cells.sram import SramCell
 
-CELLS: dict[str, type[Cell]] = {cell.kind: cell for cell in (IdealCell, RramCell, SramCell)}
+CELLS: dict[str, type[Cell]] = {cell.kind: cell for cell in (IdealCell, RramCell, PcmCell, SramCell)}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -13,7 +14,11 @@ from ohmfield.chip.lines import AMPLIFIER_FJ, AMPLIFIER_UM2
 from ohmfield.chip.process import Process
 from ohmfield.numerics import Noise
 from ohmfield.quantities import ActionCost, Number, PartCost
-from ohmfield.spec import knob, spec
+from ohmfield.spec import InputError, knob, spec
+
+Correlation = Literal["conversion", "vector", "frozen"]
+BOLTZMANN_EV_PER_K = 8.617333e-5
+ROOM_K = 300.0  # at which the statistics of a cell hold
 
 
 @spec
@@ -32,17 +37,33 @@ class Cell(ABC):
         if self.g_min_uS >= self.g_max_uS:
             raise ValueError(f"g_min_uS {self.g_min_uS} must lie below g_max_uS {self.g_max_uS}")
 
+    @property
+    def noise_correlation(self) -> Correlation:
+        """How often the noise of `read_std_uS` is drawn: per conversion, per vector, or once for an age (frozen)."""
+        return "conversion"
+
     def program(self, target_uS: Tensor, noise: Noise) -> Tensor:
         """Stored conductance after writing `target_uS`; exact unless a device overrides it."""
         return target_uS.clone()
 
-    def age(self, stored_uS: Tensor, elapsed_s: float) -> Tensor:
-        """Conductance `elapsed_s` after the first read; unchanged unless a device overrides it."""
+    def age(self, stored_uS: Tensor, target_uS: Tensor, elapsed_s: float, noise: Noise) -> Tensor:
+        """Conductance `elapsed_s` after the first read; exactly `stored_uS` at 0, and always unless overridden.
+
+        What differs from cell to cell is drawn from `noise`, the same at every age, so that a cell has one history.
+        """
         return stored_uS
 
-    def read_std_uS(self, stored_uS: Tensor) -> Tensor:
-        """Standard deviation of one read of each cell; zero unless a device overrides it."""
-        return torch.zeros_like(stored_uS)
+    def read_std_uS(self, stored_uS: Tensor, aged_uS: Tensor, elapsed_s: float, array: Array) -> Tensor:
+        """Standard deviation of the read noise of cells written to `stored_uS`, now at `aged_uS`; zero by default."""
+        return torch.zeros_like(aged_uS)
+
+    def switch(self, aged_uS: Tensor, noise: Noise) -> Tensor:
+        """Conductance with each cell's telegraph noise in the state that it has for a whole run; none by default."""
+        return aged_uS
+
+    def grow(self, shape: tuple[int, ...], noise: Noise) -> Tensor:
+        """Conductances nobody aimed at, to draw random numbers from: cells written to mid range once."""
+        return self.program(torch.full(shape, 0.5 * (self.g_min_uS + self.g_max_uS)), noise)
 
     def stick(self, stored_uS: Tensor, noise: Noise) -> Tensor:
         """`stored_uS` with this instance's stuck cells at g_min or g_max."""
@@ -75,3 +96,27 @@ class Cell(ABC):
     @abstractmethod
     def part(self, process: Process) -> PartCost:
         """One cell."""
+
+
+@spec
+class AgeingCell(Cell):
+    """A cell whose published ageing, measured near 300 K, may be run at another temperature."""
+
+    temperature_K: float = knob("environment", ROOM_K, ge=200, le=450, doc="temperature at which cells age")
+    activation_eV: float | None = knob(
+        "environment", None, gt=0, le=5, doc="activation energy of ageing, needed away from 300 K; no source gives one"
+    )
+
+    def ageing_s(self, elapsed_s: float) -> float:
+        """`elapsed_s` at `temperature_K` as seconds at 300 K that age as much: `exp(Ea / k (1 / 300 K - 1 / T))` times.
+
+        Source: Arrhenius. `InputError` away from 300 K without `activation_eV`.
+        """
+        if self.temperature_K == ROOM_K or elapsed_s == 0.0:
+            return elapsed_s
+        if self.activation_eV is None:
+            raise InputError(
+                f"cell.temperature_K {self.temperature_K:g}: the statistics of this {self.kind} cell hold at "
+                f"{ROOM_K:g} K; set activation_eV to age it at another temperature"
+            )
+        return elapsed_s * math.exp(self.activation_eV / BOLTZMANN_EV_PER_K * (1.0 / ROOM_K - 1.0 / self.temperature_K))

@@ -63,8 +63,8 @@ class RramCell(Cell):
         stored = target_uS + self.program_std_uS(target_uS) * noise.normal(tuple(target_uS.shape)).to(target_uS.dtype)
         return stored.clamp_min(0.0)
 
-    def read_std_uS(self, stored_uS: Tensor) -> Tensor:
-        return self.read_fraction * stored_uS
+    def read_std_uS(self, stored_uS: Tensor, aged_uS: Tensor, elapsed_s: float, array: Array) -> Tensor:
+        return self.read_fraction * aged_uS
 
     def pulses(self) -> Number:
         """Mean write pulses of a cell: `verify_loops` at 2 % of the range, inversely with the error (assumed)."""
