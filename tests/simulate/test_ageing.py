@@ -147,6 +147,7 @@ def test_an_instance_deployed_later_shows_another_picture() -> None:
     for path, layer in fresh.programmed.layers.items():
         held = aged.programmed.layers[path].conductances_uS
         assert layer.conductances_uS is not None
+        assert held is not None
         assert np.array_equal(layer.conductances_uS, held)  # what is saved is what was written
 
 

@@ -11,16 +11,17 @@ import torch
 from torch import Tensor
 
 from ohmfield.chip.array import Array
-from ohmfield.chip.cells import CELLS
+from ohmfield.chip.cells import CELLS, PcmCell
 from ohmfield.chip.cells.base import Cell
 from ohmfield.numerics import Noise
+from ohmfield.spec import build
 
 DAY_S = 86400.0
 DRAWS = 40_000
 # Every kind as it comes, and the models and options that change what it draws.
 VARIANTS: list[Cell] = [
     *(kind() for kind in CELLS.values()),
-    *(CELLS["pcm"](model=model, g_max_uS=10.0) for model in ("joshi", "hermes-1", "hermes-2")),
+    *(build(PcmCell, {"model": model, "g_max_uS": 10.0}) for model in ("joshi", "hermes-1", "hermes-2")),
 ]
 
 
