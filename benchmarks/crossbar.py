@@ -17,7 +17,7 @@ import torch
 
 from common import in_turns, show, write
 from ohmfield._kernels.crossbar import LoweredArray, reference
-from ohmfield._kernels.crossbar_fast import fast, pack
+from ohmfield._kernels.crossbar_fast import fast, packed_of
 from ohmfield.numerics import Noise
 
 ROWS, OUTPUTS, GROUP, SLICES, PLANES, STEP = 256, 256, 128, 4, 8, 8
@@ -122,7 +122,7 @@ def main() -> None:
         ["path", "seconds", "samples/s", "x torch fp32 tiled", "of int8 peak"],
         rows,
     )
-    tables = {name: str(pack(array).table.dtype) for name, array in {"ideal": ideal, "programmed": written}.items()}
+    tables = {name: f"int{packed_of(array).bits}" for name, array in {"ideal": ideal, "programmed": written}.items()}
     write("crossbar", {"batch": args.batch, "int8_peak_GOPs": round(peak, 1), "tables": tables, "paths": figures})
 
 

@@ -1,14 +1,16 @@
 """The fused analog product gives the codes of the plain loops, whatever the layer, the converter and the noise."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ohmfield._kernels.crossbar import LoweredArray, conversions, reference
-from ohmfield._kernels.crossbar_fast import fast, pack, refused
+from ohmfield._kernels.crossbar import Drive, LoweredArray, conversions, reference
+from ohmfield._kernels.crossbar_fast import fast, packed_of, refused
+from ohmfield._kernels.crossbar_vectors import LOOKUP
 from ohmfield.numerics import Noise
 
 
@@ -24,12 +26,15 @@ def lowered(
     adc_bits: int = 6,
     step: float = 2.0,
     grid: int = 1,
-    signed: bool = True,
+    drive: Drive = "twos_complement",
     staircase: bool = True,
     noise: float = 0.0,
     read: str = "none",
     pedestal: float = 0.0,
+    mismatch: bool = False,
+    scaled: bool = False,
     seed: int = 0,
+    **fields: Any,
 ) -> LoweredArray:
     """A layer with random levels; `pedestal` > 0 makes its columns unsigned."""
     rng = np.random.default_rng(seed)
@@ -43,8 +48,10 @@ def lowered(
     if not staircase:
         codes = np.sign(codes) * np.floor(np.abs(codes) ** 0.9)
     weights = np.array([2 ** (dac_bits * plane) for plane in range(planes)])
-    if signed:
+    if drive == "twos_complement" and dac_bits == 1:
         weights[-1] *= -1
+    if drive == "sign_magnitude_two_pass":
+        weights = np.concatenate([weights, -weights])
     most = rows * (2**dac_bits - 1) + 1
     heights = np.round(pedestal * grid * np.arange(most)).astype(np.int64)
     removed = np.floor(heights / (grid * step) + 0.5).astype(np.int64)
@@ -57,10 +64,10 @@ def lowered(
         levels=levels,
         starts=starts,
         grid=grid,
-        bank_weights=4 ** np.arange(banks),
+        bank_weights=rng.integers(-9, 99, size=(banks, outputs)) if scaled else 4 ** np.arange(banks),
         plane_weights=weights,
         dac_bits=dac_bits,
-        drive="twos_complement" if signed else "unsigned",
+        drive=drive,
         first=-reach,
         codes=np.tile(codes.astype(np.int32), (banks, 1)),
         step=np.full(banks, step * grid) if staircase else None,
@@ -69,13 +76,22 @@ def lowered(
         noise_variance=np.full(banks, noise) if noise else None,
         read_variance=read_variance,
         read_unit=0.07,
+        column_gain=rng.uniform(0.9, 1.1, size=(banks, outputs)).astype(np.float32) if mismatch else None,
+        column_offset=rng.uniform(-2, 2, size=(banks, outputs)).astype(np.float32) if mismatch else None,
+        **fields,
     )
 
 
 def numbers(array: LoweredArray, vectors: int, seed: int = 0) -> np.ndarray:
-    bits = array.dac_bits * array.num_planes
-    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1)) if array.drive == "twos_complement" else (0, 2**bits)
-    return np.random.default_rng(seed).integers(low, high, size=(vectors, array.num_inputs))
+    two_pass = array.drive == "sign_magnitude_two_pass"
+    bits = array.dac_bits * array.num_planes // (2 if two_pass else 1)
+    low, high = 0, 2**bits
+    if array.drive == "twos_complement":
+        low, high = -(2 ** (bits - 1)), 2 ** (bits - 1)
+    elif array.drive != "unsigned":
+        low, high = 1 - 2**bits, 2**bits
+    codes = np.random.default_rng(seed).integers(low, high, size=(vectors, array.num_inputs))
+    return codes * (np.arange(vectors) % 5 > 0)[:, None]  # some vectors drive nothing
 
 
 def assert_same(array: LoweredArray, inputs: np.ndarray, first: int = 0) -> None:
@@ -98,7 +114,7 @@ def assert_same(array: LoweredArray, inputs: np.ndarray, first: int = 0) -> None
     step=st.sampled_from([0.5, 1.0, 2.0, 3.0, 4.0, 7.3, 16.0]),
     grid=st.sampled_from([1, 32, 64]),
     staircase=st.booleans(),
-    signed=st.booleans(),
+    drive=st.sampled_from(["unsigned", "twos_complement"]),
     seed=st.integers(0, 99),
 )
 def test_fast_gives_the_codes_of_the_reference(seed: int, **shape) -> None:
@@ -119,9 +135,50 @@ def test_fast_gives_the_codes_of_the_reference(seed: int, **shape) -> None:
     seed=st.integers(0, 99),
 )
 def test_fast_draws_the_noise_of_the_reference(dac_bits: int, seed: int, **shape) -> None:
-    array = lowered(seed=seed, dac_bits=dac_bits, planes=8 // dac_bits, signed=dac_bits == 1, adc_bits=8, **shape)
+    drive = "twos_complement" if dac_bits == 1 else "unsigned"
+    array = lowered(seed=seed, dac_bits=dac_bits, planes=8 // dac_bits, drive=drive, adc_bits=8, **shape)
     assert not refused(array)
     assert_same(array, numbers(array, 6, seed), first=seed)
+
+
+@settings(max_examples=60)
+@given(
+    drive=st.sampled_from(["unsigned", "twos_complement", "sign_magnitude", "sign_magnitude_two_pass"]),
+    dac_bits=st.sampled_from([1, 2, 3]),
+    noise=st.sampled_from([0.0, 20.0]),
+    read=st.sampled_from(["none", "even", "cell"]),
+    skip_zero_planes=st.booleans(),
+    rows_per_read=st.sampled_from([0, 0, 3, 7]),
+    mismatch=st.booleans(),
+    scaled=st.booleans(),
+    staircase=st.booleans(),
+    accumulator_bits=st.sampled_from([None, 9, 14]),
+    overflow=st.sampled_from(["saturate", "wrap"]),
+    pedestal=st.sampled_from([0.0, 0.5]),
+    seed=st.integers(0, 99),
+)
+def test_fast_drives_reads_and_accumulates_as_the_reference(drive: Drive, dac_bits: int, seed: int, **fields) -> None:
+    signed_digit = drive == "sign_magnitude" or (drive == "twos_complement" and dac_bits > 1)
+    fields["pedestal"] = 0.0 if signed_digit else fields["pedestal"]
+    array = lowered(seed=seed, dac_bits=dac_bits, drive=drive, planes=4, grid=8, adc_bits=7, **fields)
+    assert_same(array, numbers(array, 6, seed), first=seed)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"drive": "sign_magnitude"},
+        {"drive": "sign_magnitude_two_pass", "dac_bits": 2, "planes": 4},
+        {"dac_bits": 8, "planes": 1, "drive": "unsigned"},
+        {"dac_bits": 4, "planes": 2, "read": "cell", "noise": 3.0},
+        {"skip_zero_planes": True, "noise": 2.0},
+        {"rows_per_read": 3},
+        {"mismatch": True, "scaled": True},
+        {"accumulator_bits": 12},
+    ],
+)
+def test_the_kernel_takes_every_drive_and_converter(fields: dict[str, Any]) -> None:
+    assert not refused(lowered(**fields))
 
 
 def test_chunks_and_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,10 +201,10 @@ def test_lossless_conversion_is_the_integer_product() -> None:
 
 
 def test_a_power_of_two_staircase_takes_the_shift_path_and_a_custom_curve_its_table() -> None:
-    assert pack(lowered(step=4.0)).shift.tolist() == [2] * 4
-    assert pack(lowered(step=7.3)).shift.tolist() == [-1] * 4
-    assert (pack(lowered(step=7.3)).scale > 0).all()
-    assert (pack(lowered(staircase=False)).scale == 0).all()
+    assert packed_of(lowered(step=4.0)).shift.tolist() == [2] * 4
+    assert packed_of(lowered(step=7.3)).shift.tolist() == [-1] * 4
+    assert (packed_of(lowered(step=7.3)).scale > 0).all()
+    assert (packed_of(lowered(staircase=False)).scale == 0).all()
 
 
 def test_a_wrong_step_hint_cannot_change_codes() -> None:
@@ -157,16 +214,28 @@ def test_a_wrong_step_hint_cannot_change_codes() -> None:
     np.testing.assert_array_equal(fast(lying, inputs)[0], reference(array, inputs)[0])
 
 
-def test_what_the_tables_cannot_hold_runs_on_the_reference() -> None:
-    parallel = lowered(dac_bits=8, planes=1, signed=False)
-    assert "16-entry" in refused(parallel)
-    assert_same(parallel, numbers(parallel, 5))
-    digits = lowered(dac_bits=2, planes=4, signed=True)
-    assert "signed" in refused(digits)
+def test_what_the_kernel_does_not_do_runs_on_the_reference() -> None:
+    kept = lowered(read="cell", correlation="vector")
+    assert "cells keep" in refused(kept)
+    assert_same(kept, numbers(kept, 5))
+    wide = lowered(largest=3, grid=2**15)
+    assert "16 bits" in refused(wide)
+    assert_same(wide, numbers(wide, 5))
+
+
+@pytest.mark.parametrize(("rows", "largest", "sums"), [(128, 3, 8), (256, 3, 8), (256, 21, 16), (128, 100, 16)])
+def test_sums_of_bytes_are_centred_and_split_where_they_overflow(rows: int, largest: int, sums: int) -> None:
+    array = lowered(inputs=300, rows=rows, outputs=9, largest=largest, adc_bits=8)
+    flat = dataclasses.replace(array, levels=np.abs(array.levels))  # sums of one sign only
+    for case in (array, flat):
+        assert_same(case, numbers(case, 70))
+    if LOOKUP[8]:
+        assert packed_of(array).bits == packed_of(flat).bits == sums
+        assert packed_of(flat).levels.centre.any() == (sums == 8)
 
 
 def test_counts_are_those_of_the_inputs() -> None:
-    array = lowered(inputs=20, rows=20, outputs=3, planes=4, signed=False)
+    array = lowered(inputs=20, rows=20, outputs=3, planes=4, drive="unsigned")
     inputs = np.zeros((2, 20), dtype=np.int64)
     inputs[0, :3] = 5  # planes 0 and 2 drive three rows each
     _, counts = fast(array, inputs)
@@ -176,7 +245,9 @@ def test_counts_are_those_of_the_inputs() -> None:
 
 
 def test_read_noise_has_the_declared_variance() -> None:
-    array = lowered(inputs=64, rows=64, outputs=64, banks=1, planes=1, signed=False, grid=64, read="even", adc_bits=14)
+    array = lowered(
+        inputs=64, rows=64, outputs=64, banks=1, planes=1, drive="unsigned", grid=64, read="even", adc_bits=14
+    )
     array = dataclasses.replace(
         array,
         levels=np.zeros_like(array.levels),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ohmfield._kernels.crossbar_fast import pack
+from ohmfield._kernels.crossbar_fast import packed_of
 from ohmfield.chip.cells import RramCell
 from ohmfield.chip.units import Crossbar, DigitalCim
 from ohmfield.simulate.choose import exact_product, product_of
@@ -77,7 +77,7 @@ def test_a_lowered_layer_converts_by_arithmetic_not_by_table() -> None:
         programmed=True,
     )
     assert isinstance(layer.product, CrossbarProduct)
-    packed = pack(layer.product.copies[0])
+    packed = packed_of(layer.product.copies[0])
     assert (packed.scale > 0).all()
     assert (packed.shift >= 0).all()
 

@@ -1,42 +1,27 @@
-"""The analog product, fused: four rows at a time from small tables, converted while still in registers.
+"""The analog product, fused: sums of a few rows looked up for many vectors at once, converted while still in cache.
 
-A plane drives each row with a digit of 1, 2 or 4 bits, so four input bits select one of 16 possible sums of the rows
-they drive. Those sums are tabulated once per array; a vector then costs one load-and-add per four bits and 32 columns,
-with no multiply and no instruction that only some processors have. Accumulators are exact integers (int16 where every
-sum fits, else int32), so the codes are those of `crossbar.reference`, noise included.
+A plane of inputs drives one bit of each row, so the bits of 6 (or 5) rows select one of 64 (32) sums, which is what one
+vector register holds: one permutation looks them up for 64 (32) vectors, with no multiply. Digits of several bits and
+signed digits are weighted sums of such bits, taken before conversion. Sums are exact integers, so the codes are those
+of `crossbar.reference`, noise included.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
-from ohmfield._kernels.crossbar import LoweredArray, reference
-from ohmfield._kernels.crossbar_vectors import LANES, UNIT, pack_inputs, product_general, product_shift
+from ohmfield._kernels.crossbar import LoweredArray, digit_plane, reference
+from ohmfield._kernels.crossbar_inputs import draw_keys, pack_inputs, pack_sparse, turn
+from ohmfield._kernels.crossbar_pack import Packed, empty_on_cache_lines, pack
+from ohmfield._kernels.crossbar_vectors import BITS, COLUMNS, LOOKUP, product_general, product_shift, rows_per_entry
 from ohmfield._kernels.threads import run_parallel
 from ohmfield.numerics import Noise
 
 Kept = TypeVar("Kept")
-LARGEST_BYTE_ENTRY = 127 // 8  # byte tables pay when at least 8 entries add up before they must be widened
-CHUNK = 256  # vectors per job: their inputs and sums stay in the second-level cache
-
-
-@dataclass(frozen=True, eq=False)
-class Packed:
-    """A `LoweredArray` laid out for the kernel; columns are bank-major, each bank padded to `LANES`."""
-
-    table: np.ndarray  # int8 | int16 | int32 [tiles, entries, 16, lanes of one 512-bit vector]
-    variance: np.ndarray  # the same for per-cell read variance, or empty
-    entry_starts: np.ndarray  # int64 [groups + 1]
-    bank_of: np.ndarray  # int64 [chunks]: bank of every 16 columns
-    column_of: np.ndarray  # int64 [chunks]: first output of every 16 columns
-    scale: np.ndarray  # float32 [banks]; 0 sends the bank through its code table
-    shift: np.ndarray  # int16 [banks]; all >= 0 when every step is a power of two and sums fit 16 bits
-    byte_run: int  # entries of a byte table that add up before they must be widened
+JOB = 256  # vectors per job: their inputs and sums stay in the second-level cache
 
 
 def fast(
@@ -45,26 +30,21 @@ def fast(
     """Same outputs and counts as `crossbar.reference`, on two threads; `refused` says when it is the reference."""
     if refused(array):
         return reference(array, inputs, noise, first)
-    packed = pack(array)
+    packed = packed_of(array)
     codes = np.ascontiguousarray(inputs, dtype=np.int32)
-    out = np.zeros((len(codes), array.num_outputs), dtype=np.int64)
-    noisy = array.noisy and noise is not None
-    starts = range(0, len(codes), CHUNK)
-    counts = np.zeros((len(starts), 2), dtype=np.int64)
-    key = np.uint64(noise.key if noise is not None else 0)
+    out = np.empty((len(codes), array.num_outputs), dtype=np.int64)
+    own = noise if array.noisy else None
 
-    def job(number: int) -> None:
-        rows = slice(starts[number], min(starts[number] + CHUNK, len(codes)))
-        _run(array, packed, codes[rows], out[rows], counts[number], noisy, key, first + rows.start)
+    def job(start: int) -> tuple[float, float, float]:
+        return _run(array, packed, codes[start : start + JOB], out[start : start + JOB], own, first + start)
 
-    run_parallel(job, range(len(starts)))
-    driven, zero_planes = counts.sum(axis=0)
-    conversions = float(array.conversions_per_vector) * len(codes)
+    made = run_parallel(job, range(0, len(codes), JOB))
+    driven, zero_planes, reads = np.sum(made, axis=0) if made else (0.0, 0.0, 0.0)
     return out, {
         "vectors": float(len(codes)),
         "driven": float(driven),
-        "conversions": conversions,
         "zero_planes": float(zero_planes),
+        "conversions": float(reads) * array.num_banks * array.num_outputs,
     }
 
 
@@ -75,191 +55,181 @@ def _once(array: LoweredArray, name: str, make: Callable[[LoweredArray], Kept]) 
     return array.__dict__[name]
 
 
+def packed_of(array: LoweredArray) -> Packed:
+    """The kernel's layout of an array that is not refused, made once and kept on it."""
+    packed = _once(array, "_packed", pack)
+    assert packed is not None
+    return packed
+
+
 def refused(array: LoweredArray) -> str:
     """Why this array runs on the reference, or an empty string."""
     return _once(array, "_refused", _refused)
 
 
 def _refused(array: LoweredArray) -> str:
-    if array.dac_bits not in (1, 2, 4):
-        return f"digits of {array.dac_bits} bits have no 16-entry table"
-    if array.drive.startswith("sign_magnitude") or (array.drive == "twos_complement" and array.dac_bits > 1):
-        return "a signed digit needs tables of its own"
-    if array.skip_zero_planes or array.rows_per_read:
-        return "reads follow the data"
-    if array.bank_weights.ndim > 1 or array.column_gain is not None or array.column_offset is not None:
-        return "converters of one bank differ"
-    if array.accumulator_bits is not None or (array.reads_noisily and array.correlation == "vector"):
-        return "narrow accumulators and draws that cells keep"
-    if array.num_planes * array.dac_bits > 16:
+    if array.num_planes * array.dac_bits > 16 * (2 if array.drive == "sign_magnitude_two_pass" else 1):
         return "inputs of more than 16 bits"
-    if _largest_sum(array) >= 2**30:
+    if array.reads_noisily and array.correlation == "vector":
+        return "draws that cells keep"
+    if array.rows_per_read and array.dac_bits > 1:
+        return "bit-sparse reads of digits"
+    if array.accumulator_bits is not None and array.overflow == "saturate" and array.pedestal_code is not None:
+        return "pedestals removed on the way to an accumulator that saturates"
+    digit = 2**array.dac_bits - 1
+    rows = int(np.diff(array.starts).max(initial=0))
+    largest = int(np.abs(array.levels.astype(np.int64)).max(initial=0)) * rows * digit
+    if isinstance(array.read_variance, np.ndarray):
+        largest = max(largest, int(array.read_variance.max(initial=0)) * rows * digit**2)
+    if largest + abs(array.first) + array.codes.shape[1] >= 2**30:
         return "column sums exceed 30 bits"
-    weights = int(np.abs(array.plane_weights).sum()) * array.num_groups
-    if int(np.abs(array.codes.astype(np.int64)).max()) * weights >= 2**31:
+    codes = int(np.abs(array.codes.astype(np.int64)).max()) * int(np.abs(array.plane_weights).sum())
+    if codes * array.num_groups * array.reads_per_group >= 2**31:
         return "sums of codes exceed 31 bits"
-    if len(array.starts) > 1 and int(np.diff(array.starts).max()) * (2**array.dac_bits - 1) >= 2**15:
-        return "more rows in one group than a row count holds"
-    return ""
-
-
-def _largest_sum(array: LoweredArray) -> int:
-    """Largest size any accumulator can reach: column sums, and sums of per-cell read variance where there are any."""
-    top = 2**array.dac_bits - 1
-    largest = _largest_column(array.starts, array.levels) * top
-    if isinstance(array.read_variance, np.ndarray):
-        return max(largest, _largest_column(array.starts, array.read_variance) * top**2)
-    return max(largest, int(np.diff(array.starts).max()) * top**2)
-
-
-def _largest_column(starts: np.ndarray, cells: np.ndarray) -> int:
-    size = np.abs(cells.astype(np.int64))
-    return max(int(size[low:high].sum(axis=0).max(initial=0)) for low, high in pairwise(starts))
-
-
-def pack(array: LoweredArray) -> Packed:
-    """The kernel's layout of `array`, made once and kept on it."""
-    return _once(array, "_packed", _pack)
-
-
-def _pack(array: LoweredArray) -> Packed:
-    small = _largest_sum(array) < 2**15
-    scale, shift = _staircase(array, small)
-    entry = _largest_entry(array)
-    tiny = entry <= LARGEST_BYTE_ENTRY and not array.noisy and array.pedestal is None
-    dtype = np.int8 if tiny and bool((shift >= 0).all()) else np.int16 if small else np.int32
-    padded = -(-array.num_outputs // LANES) * LANES
-    per_bank = padded // LANES
-    chunks = array.num_banks * per_bank
-    table, entry_starts = _tables(array, array.levels, dtype)
-    variance = np.zeros((0, 1, 16, 32), dtype=dtype)
-    if isinstance(array.read_variance, np.ndarray):
-        variance, _ = _tables(array, array.read_variance.astype(np.int64), dtype, squared=True)
-    elif array.dac_bits > 1 and array.read_variance > 0.0:
-        # Digits above one weigh by their square, which the count of driven digits does not tell.
-        variance, _ = _tables(array, np.ones(array.levels.shape, dtype=np.int64), dtype, squared=True)
-    return Packed(
-        table=table,
-        variance=variance,
-        entry_starts=entry_starts,
-        bank_of=np.repeat(np.arange(array.num_banks), per_bank)[:chunks],
-        column_of=np.tile(np.arange(per_bank) * LANES, array.num_banks),
-        scale=scale,
-        shift=shift,
-        byte_run=127 // max(1, entry),
-    )
-
-
-def _largest_entry(array: LoweredArray) -> int:
-    """Bound on one table entry: the rows of one entry at their largest digit."""
-    return int(np.abs(array.levels).max(initial=0)) * (4 // array.dac_bits) * (2**array.dac_bits - 1)
-
-
-def _tables(
-    array: LoweredArray, levels: np.ndarray, dtype: type, squared: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
-    """`table[tile, entry, index, lane]`: the sum of the rows of one entry for each value of its four input bits."""
-    rows_per_entry = 4 // array.dac_bits
-    sizes = np.diff(array.starts)
-    entries = -(-sizes // rows_per_entry)
-    entry_starts = np.concatenate([[0], np.cumsum(entries)]).astype(np.int64)
-    lanes = 64 // np.dtype(dtype).itemsize
-    padded = -(-array.num_outputs // LANES) * LANES
-    width = -(-array.num_banks * padded // lanes) * lanes
-    rows = np.zeros((int(entry_starts[-1]) * rows_per_entry, width), dtype=np.int64)
-    for group, (low, high) in enumerate(pairwise(array.starts)):
-        at = int(entry_starts[group]) * rows_per_entry
-        for bank in range(array.num_banks):
-            rows[at : at + high - low, bank * padded : bank * padded + array.num_outputs] = levels[low:high, bank]
-    rows = rows.reshape(-1, rows_per_entry, width)
-    index = np.arange(16)
-    digit = np.stack([(index >> (array.dac_bits * r)) & (2**array.dac_bits - 1) for r in range(rows_per_entry)])
-    sums = np.einsum("ri,erw->eiw", digit**2 if squared else digit, rows)
-    tiled = sums.reshape(len(sums), 16, width // lanes, lanes).transpose(2, 0, 1, 3)
-    return _on_cache_lines(tiled.astype(dtype)), entry_starts
-
-
-def _on_cache_lines(values: np.ndarray) -> np.ndarray:
-    """A contiguous copy that starts on a 64-byte boundary, so that no vector load straddles two cache lines."""
-    buffer = np.empty(values.nbytes + 64, dtype=np.uint8)
-    start = -buffer.ctypes.data % 64
-    aligned = buffer[start : start + values.nbytes].view(values.dtype).reshape(values.shape)
-    aligned[...] = values
-    return aligned
-
-
-def _staircase(array: LoweredArray, small: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Per bank the float factor and the shift whose plain staircase gives every entry of its code table, if any."""
-    scale = np.zeros(array.num_banks, dtype=np.float32)
-    shift = np.full(array.num_banks, -1, dtype=np.int16)
-    values = np.arange(array.codes.shape[1], dtype=np.int64) + array.first
-    exact = bool(np.abs(values).max(initial=0) < 2**24)
-    widest = int(np.abs(array.plane_weights[:UNIT]).sum()) // max(1, int(np.abs(array.plane_weights[0])))
-    for bank, codes in enumerate(array.codes):
-        step = 0.0 if array.step is None else float(array.step[bank])
-        if step <= 0.0 or not exact:
-            continue
-        factor = np.float32(1.0 / step)
-        stairs = np.floor(values.astype(np.float32) * factor + np.float32(0.5))
-        if np.array_equal(np.clip(stairs, codes[0], codes[-1]), codes):
-            scale[bank] = factor
-        power = int(np.log2(step)) if step >= 1.0 else -1
-        fits = small and np.abs(values).max(initial=0) + 2**power < 2**15 if power >= 0 else False
-        if fits and 2.0**power == step and np.abs(codes).max(initial=0) * widest < 2**15:
-            stairs = (values + (2**power >> 1)) >> power
-            if np.array_equal(np.clip(stairs, codes[0], codes[-1]), codes):
-                shift[bank] = power
-    return scale, shift
-
-
-def _scratch(*shapes: tuple[tuple[int, ...], Any]) -> tuple[np.ndarray, ...]:
-    return tuple(_on_cache_lines(np.zeros(shape, dtype)) for shape, dtype in shapes)
+    return "" if _once(array, "_packed", pack) is not None else "cells of more than 16 bits"
 
 
 def _run(
+    array: LoweredArray, packed: Packed, codes: np.ndarray, out: np.ndarray, noise: Noise | None, first: int
+) -> tuple[float, float, float]:
+    """One job: its outputs into `out`, and (driven digits, zero planes, reads)."""
+    index, ones = _index(array, packed, codes)
+    chunks, groups, _, lanes = ones.shape
+    bits = ones[:, :, : packed.terms.size].reshape(chunks, groups, *packed.terms.shape, lanes)
+    driven = np.einsum("cgptl,pt->cgpl", bits, packed.terms, dtype=np.int32)
+    follows = array.skip_zero_planes or array.rows_per_read > 0
+    made = np.asarray(bits.any(axis=3)) if follows else np.ones(driven.shape, dtype=np.bool_)
+    if packed.unit_weights is not None:
+        totals = _exact(array, packed, index, packed.unit_weights)
+    else:
+        gated = made if follows and not (packed.rests and noise is None) else None
+        square = _squares(array, codes, bits) if noise is not None else None
+        totals = _general(array, packed, index, driven, square, gated, noise, first)
+    turn(totals, len(codes), out)
+    if array.pedestal_code is not None:
+        removed = (array.pedestal_code[:, driven] * made * packed.weights[:, None]).sum(axis=(2, 3))
+        removed = removed.reshape(array.num_banks, -1)[:, : len(codes)]
+        out -= np.einsum("bv,bo->vo", removed, packed.weight_of.reshape(array.num_outputs, array.num_banks).T)
+    if array.accumulator_bits is not None and array.overflow == "wrap":
+        half = 1 << (array.accumulator_bits - 1)
+        out[...] = ((out + half) & (2 * half - 1)) - half
+    return _counts(array, codes, bits, packed.terms, made)
+
+
+def _index(array: LoweredArray, packed: Packed, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Index [chunks, entries, bits, lanes] of each driven bit, and rows set [chunks, groups, bits, lanes]."""
+    lanes, rows, masks = packed.lanes, rows_per_entry(packed.bits), not LOOKUP[packed.bits]
+    chunks, entries = -(-len(codes) // lanes), int(packed.entry_starts[-1])
+    dtype = np.int8 if packed.bits == 8 else np.int16
+    turned = np.empty((3 if packed.sides.any() else 1, array.num_inputs, lanes), dtype=np.int32)
+
+    def empty(bits: int) -> tuple[np.ndarray, np.ndarray]:
+        padded = -(-bits // BITS) * BITS
+        index = empty_on_cache_lines((chunks, entries, padded, lanes), dtype)
+        return index, np.zeros((chunks, array.num_groups, padded, lanes), dtype=np.int32)
+
+    index, ones = empty(len(packed.shifts))
+    places = (array.starts, packed.entry_starts, rows, masks)
+    pack_inputs(codes, *places, packed.sides, packed.shifts, index, ones, turned)
+    if array.rows_per_read:
+        whole, terms, reads = index, packed.terms.shape[1], array.reads_per_group
+        index, ones = empty(packed.terms.size)
+        pack_sparse(whole, *places, terms, array.rows_per_read, reads, len(array.plane_weights), index, ones)
+    return index, ones
+
+
+def _exact(array: LoweredArray, packed: Packed, index: np.ndarray, unit_weights: np.ndarray) -> np.ndarray:
+    """int32 [outputs, vectors] where every value and step is whole and small: conversion in 16 bits."""
+    chunks, _, planes, lanes = index.shape
+    totals = empty_on_cache_lines((array.num_outputs, chunks * lanes), np.int32)
+    scratch = empty_on_cache_lines((COLUMNS, planes, lanes), np.int16)
+    half = ((1 << packed.shift.astype(np.int64)) >> 1).astype(np.int16)
+    curve = (half, packed.shift, packed.low.astype(np.int16), packed.high.astype(np.int16))
+    columns = (packed.output_of, packed.bank_of, packed.weight_of, packed.levels.centre)
+    layout = (packed.entry_starts, packed.levels.runs, packed.levels.run_starts)
+    product_shift(packed.bits, packed.levels.table, index, layout, columns, curve, unit_weights, scratch, totals)
+    return totals
+
+
+def _general(
     array: LoweredArray,
     packed: Packed,
-    codes: np.ndarray,
-    out: np.ndarray,
-    counts: np.ndarray,
-    noisy: bool,
-    key: np.uint64,
+    index: np.ndarray,
+    driven: np.ndarray,
+    square: np.ndarray | None,
+    made: np.ndarray | None,
+    noise: Noise | None,
     first: int,
-) -> None:
-    """One chunk of vectors: pack the input bits, then accumulate and convert tile by tile."""
-    planes = array.num_planes
-    index = np.zeros((len(codes), int(packed.entry_starts[-1]), -(-planes // UNIT) * UNIT), dtype=np.uint8)
-    driven = np.zeros((len(codes), array.num_groups, index.shape[2]), dtype=np.int64)
-    pack_inputs(codes, array.starts, packed.entry_starts, array.dac_bits, index, driven)
-    driven = driven[:, :, :planes]
-    counts[0] = int(driven.sum())
-    counts[1] = int((driven == 0).sum())
-    banks, longest = array.num_banks, int(np.diff(array.starts).max(initial=0)) * (2**array.dac_bits - 1) + 1
-    pedestal = np.zeros(longest, dtype=np.int32) if array.pedestal is None else array.pedestal.astype(np.int32)
-    fixed = np.zeros(banks) if array.noise_variance is None else array.noise_variance
-    per_cell = packed.variance.size > 0
-    even = 0.0 if isinstance(array.read_variance, np.ndarray) else float(array.read_variance)
-    unit = array.read_unit if isinstance(array.read_variance, np.ndarray) else even
-    # One standard deviation per bank and count of driven digits, by the same float32 steps as the reference.
-    square = np.arange(longest, dtype=np.float32)
-    sigma = np.sqrt(square[None, :] * np.float32(even) + fixed.astype(np.float32)[:, None])
-    plain = not noisy and array.pedestal is None and bool((packed.shift >= 0).all())
-    steps = (packed.shift, array.codes[:, 0].astype(np.int32), array.codes[:, -1].astype(np.int32))
-    weights = np.concatenate([array.plane_weights, np.zeros(index.shape[2] - planes, dtype=np.int64)])
-    places = (packed.entry_starts, packed.bank_of, packed.column_of, array.bank_weights, weights)
-    if plain:
-        parts = 2 // packed.table.itemsize
-        shapes = (((2, UNIT, 32), np.int16), ((parts, 4, 32), np.int16), ((parts, len(codes), 32), np.int32))
-        product_shift(packed.table, index, places, steps, packed.byte_run, _scratch(*shapes), out)
-    else:
-        curve = (packed.scale, array.codes, np.int64(array.first), *steps[1:])
-        read = (packed.variance, np.float32(unit), fixed.astype(np.float32), sigma.astype(np.float32))
-        run = (np.uint64(key), np.int64(first), noisy, per_cell, planes)
-        lanes = packed.table.shape[3]
-        sums = ((UNIT, lanes), packed.table.dtype)
-        scratch = _scratch(sums, sums, ((LANES,), np.int32), ((len(codes), lanes), np.int32))
-        product_general(packed.table, index, driven, places, curve, read, run, pedestal, scratch, out)
-    if array.pedestal_code is not None:
-        for bank in range(banks):
-            removed = array.pedestal_code[bank][driven]  # [vectors, groups, planes]
-            out -= int(array.bank_weights[bank]) * (removed * array.plane_weights).sum(axis=(1, 2))[:, None]
+) -> np.ndarray:
+    """int64 [outputs, vectors] for any converter, pedestal and noise; `square` [chunks, groups, planes, lanes]."""
+    chunks, _, bit_planes, lanes = index.shape
+    groups, banks, planes = array.num_groups, array.num_banks, len(packed.weights)
+    draw = 0 if noise is None else 2 if packed.cells is not None else 1
+    cells, cells_index = packed.cells or packed.levels, index
+    if draw == 2 and packed.terms.shape[1] > 1:
+        first_bit, second_bit = packed.pairs.T
+        cells_index = empty_on_cache_lines(
+            (chunks, index.shape[1], -(-len(first_bit) // BITS) * BITS, lanes), index.dtype
+        )
+        np.bitwise_and(index[:, :, first_bit], index[:, :, second_bit], out=cells_index[:, :, : len(first_bit)])
+    element = np.int16 if packed.wide == 16 else np.int32
+    sums = empty_on_cache_lines((COLUMNS, bit_planes, lanes), element)
+    spreads = empty_on_cache_lines((COLUMNS, cells_index.shape[2], lanes), element)
+    combined = empty_on_cache_lines((2, planes, lanes), np.int32)
+    values, out = empty_on_cache_lines((planes, lanes), np.int32), empty_on_cache_lines((lanes,), np.int32)
+    totals = np.zeros((array.num_outputs, chunks * lanes), dtype=np.int64)
+    place = (chunks, groups, banks, planes, lanes)
+    low_key, high_key = empty_on_cache_lines(place, np.uint32), empty_on_cache_lines(place, np.uint32)
+    fixed = np.zeros(banks, np.float32) if array.noise_variance is None else array.noise_variance.astype(np.float32)
+    sd = empty_on_cache_lines(place, np.float32)
+    if noise is not None:
+        draw_keys(np.uint64(noise.key), first, low_key, high_key)
+    if square is not None and not isinstance(array.read_variance, np.ndarray):
+        even = square.astype(np.float32) * np.float32(array.read_variance)
+        np.sqrt(even[:, :, None] + fixed[:, None, None], out=sd)
+    pedestal = empty_on_cache_lines(driven.shape, np.int32)
+    if array.pedestal is not None:
+        pedestal[...] = array.pedestal[driven]
+    plain = packed.alike and made is None
+    made = np.ones(driven.shape, dtype=np.bool_) if made is None else made
+    saturates = array.accumulator_bits is not None and array.overflow == "saturate"
+    limit = (1 << (array.accumulator_bits - 1)) - 1 if saturates and array.accumulator_bits else 2**62
+    product_general(
+        (packed.bits, packed.wide, draw, plain),
+        (packed.levels.table, cells.table),
+        (index, cells_index),
+        (packed.entry_starts, packed.levels.runs, packed.levels.run_starts, cells.runs, cells.run_starts),
+        (packed.output_of, packed.bank_of, packed.weight_of, packed.levels.centre, packed.gain_of, packed.offset_of),
+        (packed.scale, array.codes, np.int32(array.first), packed.low, packed.high),
+        (low_key, high_key, sd, np.float32(array.read_unit), fixed),
+        (packed.terms, packed.square_terms),
+        (pedestal, made, packed.weights, packed.weights.astype(np.int32), limit),
+        (sums, spreads, combined, values, out),
+        totals,
+    )
+    return totals
+
+
+def _squares(array: LoweredArray, codes: np.ndarray, bits: np.ndarray) -> np.ndarray:
+    """Sum of squared digits [chunks, groups, planes, lanes]."""
+    if array.dac_bits == 1:
+        return bits.sum(axis=3)
+    chunks, groups, planes, _, lanes = bits.shape
+    out = np.zeros((chunks * lanes, planes, groups), dtype=np.int64)
+    for plane in range(planes):
+        out[: len(codes), plane] = np.add.reduceat(digit_plane(array, codes, plane) ** 2, array.starts[:-1], axis=1)
+    return out.reshape(chunks, lanes, planes, groups).transpose(0, 3, 2, 1)
+
+
+def _counts(
+    array: LoweredArray, codes: np.ndarray, bits: np.ndarray, terms: np.ndarray, made: np.ndarray
+) -> tuple[float, float, float]:
+    """(driven digits, zero planes, reads) of one job; its padding drives nothing."""
+    places = array.num_groups * array.num_planes * len(codes)
+    zero_planes = places - int(bits[:, :, :: array.reads_per_group].any(axis=3).sum())
+    driven = int((bits.sum(axis=(0, 1, 4), dtype=np.int64) * np.abs(terms)).sum())
+    if array.drive == "twos_complement" and array.dac_bits > 1:  # the bits of the signed digit cancel in part
+        driven -= int((bits[:, :, -1].sum(axis=(0, 1, 3), dtype=np.int64) * np.abs(terms[-1])).sum())
+        driven += int(np.abs(digit_plane(array, codes, array.num_planes - 1)).sum())
+    reads = int(made.sum()) if array.skip_zero_planes or array.rows_per_read else places
+    return float(driven), float(zero_planes), float(reads)

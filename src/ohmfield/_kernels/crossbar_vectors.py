@@ -1,4 +1,8 @@
-"""Vector code of the fused analog product: plain LLVM vectors, which every target lowers to what it has.
+"""Compiled parts of the fused analog product: lanes are input vectors, and columns are scalars of the loop.
+
+One index per vector and input bit holds that bit of a few rows (6 or 5); one vector register holds, for one column,
+the sum of those rows for every index. A permutation by index looks up 64 or 32 vectors at once, an addition collects
+them. Without that instruction an index is a mask of one row, and the level of the column is added where it is set.
 
 All compiled functions of the product stand in this one file, because Numba's cache does not see edits in another.
 Vector loads and stores go to addresses, so every buffer is an argument: Numba frees a local array after its last use.
@@ -10,19 +14,36 @@ from __future__ import annotations
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import config, njit, types
 from numba.core import cgutils
+from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic
 
 from ohmfield.numerics import GOLDEN, MIX_1, MIX_2, NORMAL_A, NORMAL_B
 
-UNIT = 4  # planes accumulated side by side: enough independent adds to keep the load ports busy
-LANES = 16  # columns of one conversion vector; banks are padded to it
-I8, I16, I32, I64, F32 = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64), ir.FloatType()
+BYTES = 64  # of one vector
+COLUMNS, BITS = 4, 4  # accumulated side by side: 16 sums, their 4 tables and an index stay in registers
+BLOCK = 2  # times so many columns: tables stay in the first-level cache while the vectors of a job pass
+DECLARED = getattr(config, "CPU_FEATURES", None)  # NUMBA_CPU_FEATURES, or what NUMBA_CPU_NAME=generic implies
+FEATURES = get_host_cpu_features() if DECLARED is None else DECLARED
+LOOKUP = {8: "+avx512vbmi" in FEATURES, 16: "+avx512bw" in FEATURES}  # by bits of a sum
+I8, I16, I32, I64 = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64)
 
 
-def _address(builder, base, element):
-    return builder.inttoptr(base, element.as_pointer())
+def rows_per_entry(bits: int) -> int:
+    """Rows that one index stands for, where sums have 8 or 16 `bits`."""
+    return {8: 6, 16: 5}[bits] if LOOKUP[bits] else 1
+
+
+def entry_bytes(bits: int) -> int:
+    """Size of what one column holds for one entry: a vector of sums, or the level of a row."""
+    return BYTES if LOOKUP[bits] else bits // 8
+
+
+def _at(builder, base, offset, kind):
+    """Pointer to `kind` at address `base` (int64) plus `offset` bytes (int or int64)."""
+    offset = ir.Constant(I64, offset) if isinstance(offset, int) else offset
+    return builder.inttoptr(builder.add(base, offset), kind.as_pointer())
 
 
 def _splat(builder, value, lanes):
@@ -31,174 +52,185 @@ def _splat(builder, value, lanes):
     return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(I32, lanes), [0] * lanes))
 
 
-def _constant(kind, value, lanes):
-    return ir.Constant(ir.VectorType(kind, lanes), [value] * lanes)
-
-
 def _call(builder, name, vector, *args):
-    element = "f32" if vector.element == F32 else f"i{vector.element.width}"
     kind = ir.FunctionType(vector, [vector] * len(args))
-    name = f"llvm.{name}.v{vector.count}{element}"
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
 
 
-def _add_entry(builder, base, index, vector, held):
-    """Add the table rows that `UNIT` index bytes at `index` select to the vectors in `held`."""
-    bits = builder.zext(builder.load(_address(builder, index, I32), align=4), I64)
-    for plane in range(UNIT):
-        picked = builder.and_(builder.lshr(bits, ir.Constant(I64, 8 * plane)), ir.Constant(I64, 255))
-        offset = builder.shl(picked, ir.Constant(I64, 2))
-        row = builder.load(_address(builder, builder.add(base, offset), vector), align=64)
-        builder.store(builder.add(builder.load(held[plane]), row), held[plane])
+def _accumulate(element, wide):
+    """Intrinsic: sums of `COLUMNS` columns for `BITS` bits, over runs of entries.
 
+    Within a run sums are held in `element`, whose overflow is harmless where the run's own sum fits; runs add up in
+    `wide`. `table` is the first column's first entry, `column_step` bytes before the next column's; `index` is the
+    first bit of the first entry, `entry_step` bytes before the next entry's; run r goes from entry `runs[r]` to
+    `runs[r + 1]`; `sums` [columns, bits, lanes] has its columns `sums_step` bytes apart.
+    """
+    size = element.width // 8
+    lookup = LOOKUP[element.width]
+    parts, side = (1, COLUMNS) if lookup else (2, 2)  # sixteen 256-bit registers hold 8 sums, a mask and two levels
+    lanes = BYTES // size // parts
+    vector, target = ir.VectorType(element, lanes), ir.VectorType(wide, lanes)
+    permute = f"llvm.x86.avx512.permvar.{'qi' if size == 1 else 'hi'}.512"
 
-def _accumulate(element, lanes):
-    """Intrinsic: `sums[plane] = sum over entries of table[entry, index[entry, plane]]` for `UNIT` planes at once."""
+    def one_run(builder, table, column_step, index, entry_step, begin, count, held, part, column):
+        with cgutils.for_range(builder, count) as loop:
+            entry = builder.add(begin, loop.index)
+            own = builder.add(table, builder.mul(entry, ir.Constant(I64, entry_bytes(element.width))))
+            bits = builder.add(index, builder.mul(entry, entry_step))
+            held_tables = []
+            for c in range(side):
+                offset = builder.mul(column_step, ir.Constant(I64, column + c))
+                if lookup:
+                    held_tables.append(builder.load(_at(builder, own, offset, vector), align=BYTES))
+                else:
+                    held_tables.append(_splat(builder, builder.load(_at(builder, own, offset, element)), lanes))
+            for bit in range(BITS):
+                place = _at(builder, bits, bit * BYTES + part * BYTES // 2, vector)
+                chosen = builder.load(place, align=BYTES // parts)
+                for c in range(side):
+                    if lookup:
+                        value = _call(builder, permute, vector, held_tables[c], chosen)
+                    else:
+                        value = builder.and_(held_tables[c], chosen)
+                    builder.store(builder.add(builder.load(held[c][bit]), value), held[c][bit])
 
     @intrinsic
-    def accumulate(typingctx, table, index, stride, entries, sums):
+    def accumulate(typingctx, table, column_step, index, entry_step, runs, num_runs, sums, sums_step):
         def codegen(context, builder, signature, args):
-            table, index, stride, entries, sums = args
-            vector = ir.VectorType(element, lanes)
-            held = [cgutils.alloca_once_value(builder, ir.Constant(vector, [0] * lanes)) for _ in range(UNIT)]
-            with cgutils.for_range(builder, entries) as loop:
-                base = builder.add(table, builder.mul(loop.index, ir.Constant(I64, 16 * 64)))
-                _add_entry(builder, base, builder.add(index, builder.mul(loop.index, stride)), vector, held)
-            target = _address(builder, sums, vector)
-            for plane in range(UNIT):
-                place = builder.gep(target, [ir.Constant(I64, plane)])
-                builder.store(builder.load(held[plane]), place, align=64)
+            table, column_step, index, entry_step, runs, num_runs, sums, sums_step = args
+            zero = ir.Constant(vector, [0] * lanes)
+            held = [[cgutils.alloca_once(builder, vector) for _ in range(BITS)] for _ in range(side)]
+            for part in range(parts):
+                for column in range(0, COLUMNS, side):
+                    with cgutils.for_range(builder, num_runs) as run:
+                        here = builder.mul(run.index, ir.Constant(I64, 8))
+                        begin = builder.load(_at(builder, runs, here, I64))
+                        end = builder.load(_at(builder, builder.add(runs, here), 8, I64))
+                        for line in held:
+                            for place in line:
+                                builder.store(zero, place)
+                        count = builder.sub(end, begin)
+                        one_run(builder, table, column_step, index, entry_step, begin, count, held, part, column)
+                        first = builder.icmp_signed("==", run.index, ir.Constant(I64, 0))
+                        for c in range(side):
+                            at = builder.add(sums, builder.mul(sums_step, ir.Constant(I64, column + c)))
+                            for bit in range(BITS):
+                                value = builder.load(held[c][bit])
+                                step = lanes * wide.width // 8
+                                place = _at(builder, at, (bit * parts + part) * step, target)
+                                if wide != element:
+                                    value = builder.sext(value, target)
+                                    before = builder.load(place, align=32)
+                                    before = builder.select(first, ir.Constant(target, [0] * lanes), before)
+                                    value = builder.add(before, value)
+                                builder.store(value, place, align=32)
             return context.get_dummy_value()
 
-        return types.void(types.int64, types.int64, types.int64, types.int64, types.int64), codegen
+        return types.void(*[types.int64] * 8), codegen
 
     return accumulate
 
 
-@intrinsic
-def _accumulate8(typingctx, table, index, stride, entries, run, sums):
-    """As `_accumulate` for 64 byte columns, widened every `run` entries; sums are int16, two halves of 32 columns."""
-
-    def codegen(context, builder, signature, args):
-        table, index, stride, entries, run, sums = args
-        narrow, wide = ir.VectorType(I8, 64), ir.VectorType(I16, 32)
-        zeros = ir.Constant(wide, [0] * 32)
-        held = [[cgutils.alloca_once_value(builder, zeros) for _ in range(UNIT)] for _ in range(2)]
-        bytes_held = [cgutils.alloca_once(builder, narrow) for _ in range(UNIT)]
-        runs = builder.sdiv(builder.add(entries, builder.sub(run, ir.Constant(I64, 1))), run)
-        with cgutils.for_range(builder, runs) as block:
-            begin = builder.mul(block.index, run)
-            left = builder.sub(entries, begin)
-            length = builder.select(builder.icmp_signed("<", left, run), left, run)
-            for plane in range(UNIT):
-                builder.store(ir.Constant(narrow, [0] * 64), bytes_held[plane])
-            with cgutils.for_range(builder, length) as loop:
-                entry = builder.add(begin, loop.index)
-                base = builder.add(table, builder.mul(entry, ir.Constant(I64, 16 * 64)))
-                _add_entry(builder, base, builder.add(index, builder.mul(entry, stride)), narrow, bytes_held)
-            for plane in range(UNIT):
-                row = builder.load(bytes_held[plane])
-                for half in range(2):
-                    lanes = ir.Constant(ir.VectorType(I32, 32), list(range(32 * half, 32 * half + 32)))
-                    part = builder.sext(builder.shuffle_vector(row, row, lanes), wide)
-                    builder.store(builder.add(builder.load(held[half][plane]), part), held[half][plane])
-        target = _address(builder, sums, wide)
-        for half in range(2):
-            for plane in range(UNIT):
-                place = builder.gep(target, [ir.Constant(I64, half * UNIT + plane)])
-                builder.store(builder.load(held[half][plane]), place, align=64)
-        return context.get_dummy_value()
-
-    return types.void(*[types.int64] * 6), codegen
-
-
-_accumulate16 = _accumulate(I16, 32)
-_accumulate32 = _accumulate(I32, 16)
+_accumulate_bytes = _accumulate(I8, I16)
+_accumulate_words = _accumulate(I16, I16)
+_accumulate_long = _accumulate(I16, I32)
 
 
 @intrinsic
-def _convert_shift(typingctx, sums, weights, curve, out):
-    """Convert `UNIT` planes of 32 int16 sums by shifts, add them with `weights` (int16) to `out` (int32).
+def _convert_shift(typingctx, sums, plane_step, planes, weights, curve, out, weight, blocks):
+    """Adds `weight * sum over planes of plane weight * clip((sum + half) >> shift, low, high)` to `out` (int32).
 
-    `curve` points at 32 int16 each of half step, shift, lowest and highest code.
+    `sums` int16 [planes, vectors], `blocks` of 32 vectors; `curve` is (half, shift, low, high), `weights` points at
+    int16.
     """
 
     def codegen(context, builder, signature, args):
-        sums, weights, curve, out = args
-        vector = ir.VectorType(I16, 32)
-        values, limits = _address(builder, sums, vector), _address(builder, curve, vector)
-        half, shift, low, high = (builder.load(builder.gep(limits, [ir.Constant(I64, k)]), align=64) for k in range(4))
-        total = None
-        for plane in range(UNIT):
-            value = builder.load(builder.gep(values, [ir.Constant(I64, plane)]), align=64)
-            code = builder.ashr(builder.add(value, half), shift)
-            code = _call(builder, "smin", vector, _call(builder, "smax", vector, code, low), high)
-            weight = builder.load(builder.gep(_address(builder, weights, I16), [ir.Constant(I64, plane)]))
-            code = builder.mul(code, _splat(builder, weight, 32))
-            total = code if total is None else builder.add(total, code)
-        scale = builder.load(builder.gep(_address(builder, weights, I16), [ir.Constant(I64, UNIT)]))
-        wide = ir.VectorType(I32, 32)
-        added = builder.mul(builder.sext(total, wide), _splat(builder, builder.sext(scale, I32), 32))
-        target = _address(builder, out, wide)
-        builder.store(builder.add(builder.load(target, align=64), added), target, align=64)
+        sums, plane_step, planes, weights, curve, out, weight, blocks = args
+        vector, wide = ir.VectorType(I16, 32), ir.VectorType(I32, 32)
+        half, shift, low, high = (_splat(builder, builder.extract_value(curve, k), 32) for k in range(4))
+        scale = _splat(builder, weight, 32)
+        total = cgutils.alloca_once(builder, vector)
+        with cgutils.for_range(builder, blocks) as block:
+            builder.store(ir.Constant(vector, [0] * 32), total)
+            own = builder.add(sums, builder.mul(block.index, ir.Constant(I64, 64)))
+            with cgutils.for_range(builder, planes) as plane:
+                value = builder.load(_at(builder, own, builder.mul(plane.index, plane_step), vector), align=32)
+                code = builder.ashr(builder.add(value, half), shift)
+                code = _call(builder, "llvm.smax.v32i16", vector, code, low)
+                code = _call(builder, "llvm.smin.v32i16", vector, code, high)
+                times = builder.load(_at(builder, weights, builder.mul(plane.index, ir.Constant(I64, 2)), I16))
+                code = builder.mul(code, _splat(builder, times, 32))
+                builder.store(builder.add(builder.load(total), code), total)
+            place = _at(builder, out, builder.mul(block.index, ir.Constant(I64, 128)), wide)
+            added = builder.mul(builder.sext(builder.load(total), wide), scale)
+            builder.store(builder.add(builder.load(place, align=64), added), place, align=64)
         return context.get_dummy_value()
 
-    return types.void(types.int64, types.int64, types.int64, types.int64), codegen
+    head = (types.int64, types.int64, types.int64, types.int64)
+    return types.void(*head, types.UniTuple(types.int16, 4), types.int64, types.int32, types.int64), codegen
 
 
-def _normal(builder, key, column):
-    """16 normal float32 of row `key` (int64) from `column` on: the steps of `numerics.normal_from_bits`."""
-    lanes, floats = ir.VectorType(I32, LANES), ir.VectorType(F32, LANES)
-    low = _splat(builder, builder.trunc(key, I32), LANES)
-    high = _splat(builder, builder.trunc(builder.lshr(key, ir.Constant(I64, 32)), I32), LANES)
-    columns = builder.add(_splat(builder, builder.trunc(column, I32), LANES), ir.Constant(lanes, list(range(LANES))))
+def _normal(builder, low, high, start):
+    """16 normal float32 of row keys `low`, `high` and a column: the steps of `numerics.normal_from_bits`."""
+    lanes, floats = ir.VectorType(I32, 16), ir.VectorType(ir.FloatType(), 16)
+
+    def constant(value):
+        return ir.Constant(lanes, [value] * 16)
 
     def fold(x, bits):
-        return builder.xor(x, builder.lshr(x, _constant(I32, bits, LANES)))
+        return builder.xor(x, builder.lshr(x, constant(bits)))
 
-    x = builder.add(builder.mul(columns, _constant(I32, GOLDEN, LANES)), low)
-    x = builder.mul(fold(x, 16), _constant(I32, MIX_1, LANES))
-    x = builder.mul(fold(builder.xor(x, high), 15), _constant(I32, MIX_2, LANES))
+    x = builder.mul(fold(builder.add(low, start), 16), constant(MIX_1))
+    x = builder.mul(fold(builder.xor(x, high), 15), constant(MIX_2))
     x = fold(x, 15)
-    mask, eight, sixteen = (_constant(I32, value, LANES) for value in (0x00FF00FF, 8, 16))
-    pairs = builder.add(builder.and_(x, mask), builder.and_(builder.lshr(x, eight), mask))
-    total = builder.add(builder.and_(pairs, _constant(I32, 0xFFFF, LANES)), builder.lshr(pairs, sixteen))
-    z = builder.fsub(builder.sitofp(total, floats), _constant(F32, 510.0, LANES))
-    cubic = builder.fmul(_constant(F32, float(NORMAL_B), LANES), builder.fmul(z, z))
-    return builder.fmul(z, builder.fadd(_constant(F32, float(NORMAL_A), LANES), cubic))
+    mask = constant(0x00FF00FF)
+    pairs = builder.add(builder.and_(x, mask), builder.and_(builder.lshr(x, constant(8)), mask))
+    total = builder.add(builder.and_(pairs, constant(0xFFFF)), builder.lshr(pairs, constant(16)))
+    z = builder.fsub(builder.sitofp(total, floats), ir.Constant(floats, [510.0] * 16))
+    cubic = builder.fmul(ir.Constant(floats, [float(NORMAL_B)] * 16), builder.fmul(z, z))
+    return builder.fmul(z, builder.fadd(ir.Constant(floats, [float(NORMAL_A)] * 16), cubic))
 
 
 def _settle(element, draw):
-    """Intrinsic: `values = sums + pedestal`, 16 int32, plus a draw unless `draw` is "none".
+    """Intrinsic: `values = sums + offset + pedestal` (int32), plus a draw unless `draw` is "none".
 
-    "even": sd `sigma` for all 16. "cell": sd `sqrt(cells * unit + fixed)`, `cells` at `spread` as wide as the sums.
+    "even": of sd `spread` (float32). "cell": of sd `sqrt(spread * unit + fixed)`, where `spread` is as wide as the
+    sums. All arrays run over planes and vectors alike, in `blocks` of 16; `start` is the column times `GOLDEN`.
     """
 
     @intrinsic
-    def settle(typingctx, sums, values, pedestal, key, column, sigma, spread, unit, fixed):
+    def settle(typingctx, sums, values, blocks, offset, pedestal, low, high, start, spread, unit, fixed):
         def codegen(context, builder, signature, args):
-            sums, values, pedestal, key, column, sigma, spread, unit, fixed = args
-            lanes, floats = ir.VectorType(I32, LANES), ir.VectorType(F32, LANES)
+            sums, values, blocks, offset, pedestal, low, high, start, spread, unit, fixed = args
+            lanes, floats = ir.VectorType(I32, 16), ir.VectorType(ir.FloatType(), 16)
+            offset, start, unit, fixed = (_splat(builder, value, 16) for value in (offset, start, unit, fixed))
+            halves = ir.Constant(floats, [0.5] * 16)
+            with cgutils.for_range(builder, blocks) as block:
+                at = builder.mul(block.index, ir.Constant(I64, 64))
+                narrow = builder.mul(block.index, ir.Constant(I64, 2 * element.width))
 
-            def wide(address):
-                held = builder.load(_address(builder, address, ir.VectorType(element, LANES)), align=32)
-                return held if element == I32 else builder.sext(held, lanes)
+                def load(address, kind, at=at):
+                    return builder.load(_at(builder, address, at, kind), align=32)
 
-            value = builder.add(wide(sums), _splat(builder, pedestal, LANES))
-            if draw != "none":
-                spreads = _splat(builder, sigma, LANES)
-                if draw == "cell":
-                    cells = builder.fmul(builder.sitofp(wide(spread), floats), _splat(builder, unit, LANES))
-                    spreads = builder.fadd(cells, _splat(builder, fixed, LANES))
-                    spreads = _call(builder, "sqrt", floats, spreads)
-                drawn = builder.fmul(spreads, _normal(builder, key, column))
-                drawn = _call(builder, "floor", floats, builder.fadd(drawn, _constant(F32, 0.5, LANES)))
-                value = builder.add(value, builder.fptosi(drawn, lanes))
-            builder.store(value, _address(builder, values, lanes), align=64)
+                def wide(address, narrow=narrow):
+                    held = load(address, ir.VectorType(element, 16), narrow)
+                    return held if element == I32 else builder.sext(held, lanes)
+
+                value = builder.add(builder.add(wide(sums), offset), load(pedestal, lanes))
+                if draw != "none":
+                    if draw == "even":
+                        sd = load(spread, floats)
+                    else:
+                        cells = builder.fmul(builder.sitofp(wide(spread), floats), unit)
+                        sd = _call(builder, "llvm.sqrt.v16f32", floats, builder.fadd(cells, fixed))
+                    drawn = builder.fmul(sd, _normal(builder, load(low, lanes), load(high, lanes), start))
+                    drawn = _call(builder, "llvm.floor.v16f32", floats, builder.fadd(drawn, halves))
+                    value = builder.add(value, builder.fptosi(drawn, lanes))
+                builder.store(value, _at(builder, values, at, lanes), align=32)
             return context.get_dummy_value()
 
-        head = (types.int64, types.int64, types.int32, types.uint64, types.int64, types.float32)
-        return types.void(*head, types.int64, types.float32, types.float32), codegen
+        head = (types.int64, types.int64, types.int64, types.int32, types.int64, types.int64, types.int64)
+        return types.void(*head, types.int32, types.int64, types.float32, types.float32), codegen
 
     return settle
 
@@ -212,181 +244,241 @@ _settle32_cell = _settle(I32, "cell")
 
 
 @intrinsic
-def _stairs(typingctx, values, scale, low, high, weight, out):
-    """Add `weight * clip(floor(value * scale + 1/2), low, high)` of 16 int32 `values` to `out` (int32)."""
+def _stairs(typingctx, values, lanes, planes, curve, weights, out):
+    """`out = sum over planes of weight * clip(floor(value * scale + 1/2), low, high)`, all int32.
+
+    `values` [planes, lanes]; `curve` is (low, high, scale); `weights` points at int32.
+    """
 
     def codegen(context, builder, signature, args):
-        values, scale, low, high, weight, out = args
-        lanes, floats = ir.VectorType(I32, LANES), ir.VectorType(F32, LANES)
-        value = builder.sitofp(builder.load(_address(builder, values, lanes), align=64), floats)
-        code = builder.fadd(builder.fmul(value, _splat(builder, scale, LANES)), _constant(F32, 0.5, LANES))
-        code = builder.fptosi(_call(builder, "floor", floats, code), lanes)
-        code = _call(builder, "smax", lanes, code, _splat(builder, low, LANES))
-        code = _call(builder, "smin", lanes, code, _splat(builder, high, LANES))
-        target = _address(builder, out, lanes)
-        added = builder.mul(code, _splat(builder, weight, LANES))
-        builder.store(builder.add(builder.load(target, align=4), added), target, align=4)
+        values, lanes, planes, curve, weights, out = args
+        whole, floats = ir.VectorType(I32, 16), ir.VectorType(ir.FloatType(), 16)
+        low, high, scale = (_splat(builder, builder.extract_value(curve, k), 16) for k in range(3))
+        halves = ir.Constant(floats, [0.5] * 16)
+        total = cgutils.alloca_once(builder, whole)
+        plane_step = builder.mul(lanes, ir.Constant(I64, 4))
+        with cgutils.for_range(builder, builder.sdiv(lanes, ir.Constant(I64, 16))) as block:
+            builder.store(ir.Constant(whole, [0] * 16), total)
+            at = builder.mul(block.index, ir.Constant(I64, 64))
+            own = builder.add(values, at)
+            with cgutils.for_range(builder, planes) as plane:
+                value = builder.load(_at(builder, own, builder.mul(plane.index, plane_step), whole), align=32)
+                code = builder.fadd(builder.fmul(builder.sitofp(value, floats), scale), halves)
+                code = builder.fptosi(_call(builder, "llvm.floor.v16f32", floats, code), whole)
+                code = _call(builder, "llvm.smax.v16i32", whole, code, low)
+                code = _call(builder, "llvm.smin.v16i32", whole, code, high)
+                times = builder.load(_at(builder, weights, builder.mul(plane.index, ir.Constant(I64, 4)), I32))
+                code = builder.mul(code, _splat(builder, times, 16))
+                builder.store(builder.add(builder.load(total), code), total)
+            builder.store(builder.load(total), _at(builder, out, at, whole), align=32)
         return context.get_dummy_value()
 
-    return types.void(types.int64, types.float32, types.int32, types.int32, types.int32, types.int64), codegen
+    curve_type = types.Tuple((types.int32, types.int32, types.float32))
+    return types.void(types.int64, types.int64, types.int64, curve_type, types.int64, types.int64), codegen
 
 
 @njit(cache=True, nogil=True)
-def pack_inputs(codes, starts, entry_starts, dac_bits, index, driven):
-    """Four input bits per entry and plane, times 16: with the scale of 4 in an address this is a 64-byte offset.
+def _sums(bits, wide, table, column_step, index, entry_step, planes, runs, num_runs, sums, sums_step):
+    """Sums of `COLUMNS` columns over one row group, for every bit plane."""
+    for bit in range(0, planes, BITS):
+        at = index + bit * BYTES
+        place = sums + bit * BYTES * wide // bits
+        if bits == 8:
+            _accumulate_bytes(table, column_step, at, entry_step, runs, num_runs, place, sums_step)
+        elif wide == 16:
+            _accumulate_words(table, column_step, at, entry_step, runs, num_runs, place, sums_step)
+        else:
+            _accumulate_long(table, column_step, at, entry_step, runs, num_runs, place, sums_step)
 
-    The rows of an entry stand 16 bits apart in one word; a product with `gather` brings one digit of each together.
+
+@njit(cache=True, nogil=True)
+def product_shift(bits, table, index, layout, columns, curve, unit_weights, scratch, totals):
+    """Power-of-two conversions of sums in int16; `totals` (int32 [outputs, vectors]) gains weighted codes."""
+    entry_starts, runs, run_starts = layout
+    output_of, bank_of, weight_of, offset_of = columns
+    half, shift, low, high = curve
+    lanes, planes = index.shape[3], index.shape[2]
+    entry_step, sums_step = planes * BYTES, planes * lanes * 2
+    units, unit = unit_weights.shape[0], unit_weights.shape[1] - 1  # planes that add up in int16; then their factor
+    unit_bytes, num_columns = table.shape[1], len(output_of)
+    sums, weights, out = np.int64(scratch.ctypes.data), np.int64(unit_weights.ctypes.data), np.int64(totals.ctypes.data)
+    blocks = -(-num_columns // COLUMNS)
+    for group in range(len(entry_starts) - 1):
+        start = entry_starts[group]
+        column_step = (entry_starts[group + 1] - start) * unit_bytes
+        base = np.int64(table.ctypes.data) + start * unit_bytes * blocks * COLUMNS
+        for tile in range(0, blocks, BLOCK):
+            for chunk in range(index.shape[0]):
+                at = np.int64(index.ctypes.data) + (chunk * index.shape[1] + start) * entry_step
+                for block in range(tile, min(tile + BLOCK, blocks)):
+                    first = run_starts[group * blocks + block]
+                    num_runs = run_starts[group * blocks + block + 1] - first - 1
+                    own_runs = np.int64(runs.ctypes.data) + 8 * first
+                    own = base + block * COLUMNS * column_step
+                    _sums(bits, 16, own, column_step, at, entry_step, planes, own_runs, num_runs, sums, sums_step)
+                    for c in range(min(COLUMNS, num_columns - block * COLUMNS)):
+                        column = block * COLUMNS + c
+                        bank = bank_of[column]
+                        above = np.int16(half[bank] + offset_of[group, column])
+                        stairs = (above, shift[bank], low[bank], high[bank])
+                        place = out + (output_of[column] * totals.shape[1] + chunk * lanes) * 4
+                        for number in range(units):
+                            _convert_shift(
+                                sums + c * sums_step + number * unit * lanes * 2,
+                                lanes * 2,
+                                min(unit, planes - number * unit),
+                                weights + number * (unit + 1) * 2,
+                                stairs,
+                                place,
+                                np.int32(weight_of[column] * unit_weights[number, unit]),
+                                lanes // 32,
+                            )
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _combine(sums, weights, value):
+    """`value[plane] = sum over terms of weight * sums[plane * terms + term]`, int32."""
+    planes, terms = weights.shape
+    for plane in range(planes):
+        line = value[plane]
+        line[:] = 0
+        for term in range(terms):
+            weight, own = weights[plane, term], sums[plane * terms + term]
+            for lane in range(len(line)):
+                line[lane] += np.int32(np.int32(own[lane]) * weight)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _convert(value, gain, offset, first, codes, scale, low, high):
+    """Codes of `value` (int32) in place: own gain and offset, then the staircase where `scale` > 0, else the table."""
+    half, top = np.float32(0.5), np.int32(len(codes) - 1)
+    for plane in range(value.shape[0]):
+        line = value[plane]
+        for lane in range(len(line)):
+            line[lane] = np.int32(np.floor(np.float32(line[lane]) * gain + offset + half))
+        for lane in range(len(line)):
+            if scale > np.float32(0.0):
+                code = np.int32(np.floor(np.float32(line[lane]) * scale + half))
+                line[lane] = min(max(code, low), high)
+            else:
+                line[lane] = codes[min(max(np.int32(line[lane] - first), np.int32(0)), top)]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _collect(codes, made, weights, times, limit, total):
+    """Adds `times * weight * code` of each plane, where made, to `total` (int64), which saturates at `limit`."""
+    for plane in range(codes.shape[0]):
+        weight = weights[plane] * times
+        for lane in range(len(total)):
+            added = weight * codes[plane, lane] if made[plane, lane] else np.int64(0)
+            total[lane] = min(max(total[lane] + added, -limit - 1), limit)
+
+
+@njit(cache=True, nogil=True)
+def product_general(kinds, tables, indices, layouts, columns, curve, drawn, combine, given, scratch, totals):
+    """Any converter, pedestal and noise; `totals` (int64 [outputs, vectors]) gains weighted codes.
+
+    kinds: bits of a sum, bits of its widening, draw (0 none, 1 one sd per conversion, 2 per cell), plain (0 or 1).
     """
-    rows_per_entry = 4 // dac_bits
-    gather = np.int64(0)
-    for r in range(rows_per_entry):
-        gather |= np.int64(1) << np.int64(48 - (16 - dac_bits) * r)
-    everywhere = np.int64(0x0001000100010001)
-    mask = everywhere * ((1 << dac_bits) - 1)
-    bits = index.reshape(-1, index.shape[2])
-    totals = driven.reshape(-1, index.shape[2])
-    for vector in range(codes.shape[0]):
-        for group in range(len(starts) - 1):
-            low, high = starts[group], starts[group + 1]
-            total = totals[vector * driven.shape[1] + group]
-            for entry in range(entry_starts[group + 1] - entry_starts[group]):
-                row = low + entry * rows_per_entry
-                word = np.int64(0)
-                for r in range(min(rows_per_entry, high - row)):
-                    word |= np.int64(codes[vector, row + r] & 0xFFFF) << np.int64(16 * r)
-                place = bits[vector * index.shape[1] + entry_starts[group] + entry]
-                for plane in range(index.shape[2]):
-                    digits = (word >> (plane * dac_bits)) & mask
-                    place[plane] = (((digits * gather) >> 48) & 15) << 4
-                    total[plane] += (digits * everywhere) >> 48
-
-
-@njit(cache=True, nogil=True)
-def product_shift(table, index, places, steps, run, scratch, out):
-    """Sums (int16, of byte or int16 tables), power-of-two conversions; `out` [vectors, outputs] gains the codes."""
-    entry_starts, bank_of, column_of, bank_weights, plane_weights = places
-    shift, low, high = steps
-    vectors, stride = index.shape[0], index.shape[2]
-    sums_of, curves, totals = scratch
-    sums, curve, total = np.int64(sums_of.ctypes.data), np.int64(curves.ctypes.data), np.int64(totals.ctypes.data)
-    parts = totals.shape[0]  # 32-column parts of one tile
-    weights = np.zeros(UNIT + 1, dtype=np.int16)
-    for tile in range(table.shape[0]):
-        totals[:] = 0
-        for lane in range(parts * 32):
-            bank = bank_of[min((tile * parts * 32 + lane) // LANES, len(bank_of) - 1)]
-            curve_of = curves[lane // 32]
-            curve_of[0, lane % 32] = (1 << shift[bank]) >> 1
-            curve_of[1, lane % 32] = shift[bank]
-            curve_of[2, lane % 32] = low[bank]
-            curve_of[3, lane % 32] = high[bank]
-        for group in range(len(entry_starts) - 1):
-            begin = entry_starts[group]
-            entries = entry_starts[group + 1] - begin
-            base = np.int64(table.ctypes.data) + (tile * table.shape[1] + begin) * 1024
-            for unit in range(0, stride, UNIT):
-                scale = max(1, abs(plane_weights[unit]))
-                for plane in range(UNIT):
-                    weights[plane] = plane_weights[unit + plane] // scale
-                weights[UNIT] = scale
-                for vector in range(vectors):
-                    bits = np.int64(index.ctypes.data) + (vector * index.shape[1] + begin) * stride + unit
-                    if parts == 2:
-                        _accumulate8(base, bits, stride, entries, run, sums)
-                    else:
-                        _accumulate16(base, bits, stride, entries, sums)
-                    for part in range(parts):
-                        target = total + (part * vectors + vector) * 128
-                        at = sums + part * UNIT * 64
-                        _convert_shift(at, np.int64(weights.ctypes.data), curve + part * 256, target)
-        for half in range(min(2 * parts, len(bank_of) - tile * 2 * parts)):
-            chunk = tile * 2 * parts + half
-            _collect(totals[half // 2], half % 2, bank_weights[bank_of[chunk]], column_of[chunk], out)
-
-
-@njit(cache=True, nogil=True)
-def _splitmix(value):
-    z = value + np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
-
-
-@njit(cache=True, nogil=True)
-def _accumulate_any(small, table, bits, stride, entries, sums):
-    if small:
-        _accumulate16(table, bits, stride, entries, sums)
-    else:
-        _accumulate32(table, bits, stride, entries, sums)
-
-
-@njit(cache=True, nogil=True)
-def product_general(table, index, driven, places, curve, read, run, pedestal, scratch, out):
-    """Any staircase or code table, pedestals, converter noise and read noise; sums in int16 or int32."""
-    entry_starts, bank_of, column_of, bank_weights, plane_weights = places
+    bits, wide, draw, plain = kinds
+    table, cells_table = tables
+    index, cells_index = indices
+    entry_starts, runs, run_starts, cells_runs, cells_run_starts = layouts
+    output_of, bank_of, weight_of, offset_of, gain_of, shift_of = columns
     scale, codes, first_value, low, high = curve
-    variance, unit_variance, fixed, sigma_of = read
-    key, first_vector, noisy, per_cell, planes = run
-    groups, banks = len(entry_starts) - 1, len(bank_weights)
-    vectors, stride = index.shape[0], index.shape[2]
-    source, spread_source = np.int64(table.ctypes.data), np.int64(variance.ctypes.data)
-    small, lanes = table.itemsize == 2, 64 // table.itemsize
-    halves = lanes // LANES
-    sums_of, spreads_of, value, totals = scratch
-    sums, spreads, at_value = (
-        np.int64(sums_of.ctypes.data),
-        np.int64(spreads_of.ctypes.data),
-        np.int64(value.ctypes.data),
-    )
-    for tile in range(table.shape[0]):
-        totals[:] = 0
-        present = min(halves, len(bank_of) - tile * halves)
-        for group in range(groups):
-            begin = entry_starts[group]
-            entries = entry_starts[group + 1] - begin
-            offset = (tile * table.shape[1] + begin) * 1024
-            for vector in range(vectors):
-                number = np.uint64(first_vector + vector) * np.uint64(groups * planes * banks)
-                for unit in range(0, stride, UNIT):
-                    bits = np.int64(index.ctypes.data) + (vector * index.shape[1] + begin) * stride + unit
-                    _accumulate_any(small, source + offset, bits, stride, entries, sums)
-                    if noisy and per_cell:
-                        _accumulate_any(small, spread_source + offset, bits, stride, entries, spreads)
-                    for within in range(min(UNIT, planes - unit)):
-                        plane = unit + within
-                        ones = driven[vector, group, plane]
-                        weight = np.int32(plane_weights[plane])
-                        for half in range(present):
-                            bank, column = bank_of[tile * halves + half], column_of[tile * halves + half]
-                            place = np.uint64((group * planes + plane) * banks + bank)
-                            at = within * 64 + half * 32
-                            sigma, even = np.float32(0.0), fixed[bank]
-                            row = np.uint64(0)
-                            if noisy:
-                                row = _splitmix((number + place) ^ key)
-                                if not per_cell:
-                                    sigma = sigma_of[bank, ones]
-                            args = (at_value, pedestal[ones], row, column, sigma, spreads + at, unit_variance, even)
-                            if not noisy:
-                                _settle16(sums + at, *args) if small else _settle32(sums + at, *args)
-                            elif per_cell:
-                                _settle16_cell(sums + at, *args) if small else _settle32_cell(sums + at, *args)
-                            else:
-                                _settle16_even(sums + at, *args) if small else _settle32_even(sums + at, *args)
-                            if scale[bank] > 0.0:
-                                target = np.int64(totals.ctypes.data) + (vector * lanes + half * LANES) * 4
-                                _stairs(at_value, scale[bank], low[bank], high[bank], weight, target)
-                            else:
-                                for lane in range(LANES):
-                                    entry = min(max(value[lane] - first_value, 0), codes.shape[1] - 1)
-                                    totals[vector, half * LANES + lane] += weight * codes[bank, entry]
-        for half in range(present):
-            _collect(totals, half, bank_weights[bank_of[tile * halves + half]], column_of[tile * halves + half], out)
-
-
-@njit(cache=True, nogil=True)
-def _collect(totals, half, weight, column, out):
-    """Add 16 columns of `totals` to their outputs with the weight of their bank."""
-    for vector in range(out.shape[0]):
-        for lane in range(min(LANES, out.shape[1] - column)):
-            out[vector, column + lane] += weight * totals[vector, half * LANES + lane]
+    low_key, high_key, sd, unit, fixed = drawn
+    terms, square_terms = combine
+    pedestal, made, long_weights, plane_weights, limit = given
+    sums, cells, combined, values, out = scratch
+    lanes, bit_planes, squares = index.shape[3], index.shape[2], cells_index.shape[2]
+    planes = len(plane_weights)
+    single, single_square = terms.shape[1] == 1, square_terms.shape[1] == 1
+    unit_bytes, num_columns, blocks = table.shape[1], len(output_of), -(-len(output_of) // COLUMNS)
+    sums_at, cells_at = np.int64(sums.ctypes.data), np.int64(cells.ctypes.data)
+    values_at, out_at = np.int64(values.ctypes.data), np.int64(out.ctypes.data)
+    weights_at, step = np.int64(plane_weights.ctypes.data), wide // 8
+    for group in range(len(entry_starts) - 1):
+        start = entry_starts[group]
+        column_step = (entry_starts[group + 1] - start) * unit_bytes
+        ahead = start * unit_bytes * blocks * COLUMNS
+        base, cells_base = np.int64(table.ctypes.data) + ahead, np.int64(cells_table.ctypes.data) + ahead
+        for tile in range(0, blocks, BLOCK):
+            for chunk in range(index.shape[0]):
+                at = np.int64(index.ctypes.data) + (chunk * index.shape[1] + start) * bit_planes * BYTES
+                cells_bits = np.int64(cells_index.ctypes.data) + (chunk * index.shape[1] + start) * squares * BYTES
+                for block in range(tile, min(tile + BLOCK, blocks)):
+                    place = group * blocks + block
+                    first, num = run_starts[place], run_starts[place + 1] - run_starts[place] - 1
+                    own, span = np.int64(runs.ctypes.data) + 8 * first, bit_planes * lanes * step
+                    ahead = block * COLUMNS * column_step
+                    _sums(
+                        bits,
+                        wide,
+                        base + ahead,
+                        column_step,
+                        at,
+                        bit_planes * BYTES,
+                        bit_planes,
+                        own,
+                        num,
+                        sums_at,
+                        span,
+                    )
+                    if draw == 2:
+                        first, num = cells_run_starts[place], cells_run_starts[place + 1] - cells_run_starts[place] - 1
+                        own, span = np.int64(cells_runs.ctypes.data) + 8 * first, squares * lanes * step
+                        from_ = cells_base + ahead
+                        _sums(
+                            bits,
+                            wide,
+                            from_,
+                            column_step,
+                            cells_bits,
+                            squares * BYTES,
+                            squares,
+                            own,
+                            num,
+                            cells_at,
+                            span,
+                        )
+                    for c in range(min(COLUMNS, num_columns - block * COLUMNS)):
+                        column = block * COLUMNS + c
+                        bank, output = bank_of[column], output_of[column]
+                        own = sums_at + c * bit_planes * lanes * step
+                        spread = np.int64(sd[chunk, group, bank].ctypes.data)
+                        if draw == 2:
+                            spread = cells_at + c * squares * lanes * step
+                        if not single:
+                            _combine(sums[c], terms, combined[0])
+                            own = np.int64(combined[0].ctypes.data)
+                        if draw == 2 and not single_square:
+                            _combine(cells[c], square_terms, combined[1])
+                            spread = np.int64(combined[1].ctypes.data)
+                        args = (
+                            own,
+                            values_at,
+                            planes * lanes // 16,
+                            offset_of[group, column],
+                            np.int64(pedestal[chunk, group].ctypes.data),
+                            np.int64(low_key[chunk, group, bank].ctypes.data),
+                            np.int64(high_key[chunk, group, bank].ctypes.data),
+                            np.int32(output * GOLDEN),
+                            spread,
+                            unit,
+                            fixed[bank],
+                        )
+                        if draw == 0:
+                            _settle16(*args) if wide == 16 and single else _settle32(*args)
+                        elif draw == 1:
+                            _settle16_even(*args) if wide == 16 and single else _settle32_even(*args)
+                        else:
+                            _settle16_cell(*args) if wide == 16 and single else _settle32_cell(*args)
+                        total = totals[output, chunk * lanes : (chunk + 1) * lanes]
+                        if plain:
+                            _stairs(values_at, lanes, planes, (low[bank], high[bank], scale[bank]), weights_at, out_at)
+                            for lane in range(lanes):
+                                total[lane] += weight_of[column] * out[lane]
+                        else:
+                            gain, shift = gain_of[column], shift_of[column]
+                            _convert(values, gain, shift, first_value, codes[bank], scale[bank], low[bank], high[bank])
+                            _collect(values, made[chunk, group], long_weights, weight_of[column], limit, total)

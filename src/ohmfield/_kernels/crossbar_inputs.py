@@ -1,0 +1,98 @@
+"""Compiled loops around the fused analog product: input bits in, outputs turned back, keys of random draws."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, nogil=True)
+def _splitmix(value):
+    z = value + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+@njit(cache=True, nogil=True)
+def draw_keys(key, first, low, high):
+    """Row keys of every conversion, in two halves [chunks, groups, banks, planes, lanes]; `first` is a vector."""
+    chunks, groups, banks, planes, lanes = low.shape
+    per_vector = np.uint64(groups * planes * banks)
+    for chunk in range(chunks):
+        for group in range(groups):
+            for bank in range(banks):
+                for plane in range(planes):
+                    place = np.uint64((group * planes + plane) * banks + bank)
+                    below, above = low[chunk, group, bank, plane], high[chunk, group, bank, plane]
+                    for lane in range(lanes):
+                        vector = np.uint64(first + chunk * lanes + lane)
+                        row = _splitmix((vector * per_vector + place) ^ key)
+                        below[lane] = np.uint32(row & np.uint64(0xFFFFFFFF))
+                        above[lane] = np.uint32(row >> np.uint64(32))
+
+
+@njit(cache=True, nogil=True)
+def turn(totals, count, out):
+    """`out[vector, output] = totals[output, vector]` for the first `count` vectors, in blocks that fit the cache."""
+    for first in range(0, totals.shape[0], 16):
+        last = min(first + 16, totals.shape[0])
+        for vector in range(count):
+            for output in range(first, last):
+                out[vector, output] = totals[output, vector]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def pack_inputs(codes, starts, entry_starts, rows_per_entry, masks, sides, shifts, index, ones, turned):
+    """Fills `index` [chunks, entries, bits, lanes] and `ones` [chunks, groups, bits, lanes] from `codes`.
+
+    Bit j is bit `shifts[j]` of the code (`sides[j]` 0), of its positive part (1) or of its negative part (2); `ones`
+    counts the rows where it is set. `masks`: all bits of an element set, instead of one per row.
+    """
+    lanes, inputs = index.shape[3], codes.shape[1]
+    for chunk in range(index.shape[0]):
+        first = chunk * lanes
+        count = min(lanes, codes.shape[0] - first)
+        turned[:] = 0
+        for lane in range(count):
+            line = codes[first + lane]
+            for row in range(inputs):
+                turned[0, row, lane] = line[row]
+        if turned.shape[0] > 1:
+            for row in range(inputs):
+                whole, above, below = turned[0, row], turned[1, row], turned[2, row]
+                for lane in range(lanes):
+                    above[lane] = max(whole[lane], np.int32(0))
+                    below[lane] = max(np.int32(-whole[lane]), np.int32(0))
+        for group in range(len(starts) - 1):
+            for entry in range(entry_starts[group + 1] - entry_starts[group]):
+                row = starts[group] + entry * rows_per_entry
+                rows = min(rows_per_entry, starts[group + 1] - row)
+                place = index[chunk, entry_starts[group] + entry]
+                for bit in range(len(shifts)):
+                    word, own, shift = place[bit], ones[chunk, group, bit], shifts[bit]
+                    for r in range(rows):
+                        source = turned[sides[bit], row + r]
+                        for lane in range(lanes):
+                            one = np.int32(np.int32(source[lane] >> shift) & np.int32(1))
+                            own[lane] += one
+                            word[lane] |= -one if masks else np.int32(one << np.int32(r))
+
+
+@njit(cache=True, nogil=True)
+def pack_sparse(index, starts, entry_starts, rows_per_entry, masks, terms, rows_per_read, reads, planes, spread, ones):
+    """Deals the set rows of each plane of `index` to its reads, in order: fills `spread` and its `ones`."""
+    for chunk in range(index.shape[0]):
+        for group in range(len(starts) - 1):
+            for plane in range(planes):
+                for lane in range(index.shape[3]):
+                    seen = 0
+                    for row in range(starts[group + 1] - starts[group]):
+                        entry, r = entry_starts[group] + row // rows_per_entry, row % rows_per_entry
+                        place, driven = plane * reads + seen // rows_per_read, 0
+                        for term in range(terms):
+                            if (index[chunk, entry, plane * terms + term, lane] >> r) & 1:
+                                driven = 1
+                                spread[chunk, entry, place * terms + term, lane] |= -1 if masks else 1 << r
+                                ones[chunk, group, place * terms + term, lane] += 1
+                        seen += driven
