@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from ohmfield.chip.wires import Wires
 from ohmfield.spec import knob, spec
 
 
@@ -24,6 +25,7 @@ class Array:
         "both", 10.0, gt=0, doc="driven time of one read: signal against converter noise, energy, latency"
     )
     sample_and_hold: bool = knob("cost", True, doc="the next read settles while the last is converted")
+    wires: Wires | None = knob("both", None, doc="resistance of the lines; none: not modelled")
 
     def __post_init__(self) -> None:
         if self.rows_active > self.rows:

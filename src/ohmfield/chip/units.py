@@ -81,6 +81,11 @@ class Crossbar(Unit):
                 f"dac.skip zero_bits: {self.adc.bits} bits of the converter cannot hold one row of "
                 f"{self.array.cell_bits}-bit cells; use more adc.bits or fewer cell_bits"
             )
+        wires = self.array.wires
+        if wires and wires.input_on == "gate" and (np.any(self.dac.bits > 1) or self.dac.bipolar):
+            raise ValueError("wires.input_on gate: a gate is on or off; use one dac.bits, signed other than sign_magnitude")
+        if wires and wires.idle_rows != "grounded" and self.dac.skip == "zero_bits":
+            raise ValueError(f"wires.idle_rows {wires.idle_rows}: dac.skip zero_bits has no fixed row groups; use grounded")
 
     @property
     def default_fill(self) -> float:
@@ -147,29 +152,50 @@ class Crossbar(Unit):
         return weight_bits + input_bits + np.ceil(np.log2(self.array.rows))
 
     def drive(self, process: Process) -> ActionCost:
-        return self.dac.drive(process, self.array.columns)
+        wires = self.array.wires
+        if wires is None:
+            return self.dac.drive(process, self.array.columns)
+        load = wires.row_load(process, self.cell.part(process).area_um2)
+        return self.dac.drive(process, self.array.columns * load) + wires.drive(process)
 
     def convert(self, process: Process) -> ActionCost:
         """One conversion with its column: line, amplifier, declared gain, converter."""
+        wires = self.array.wires
         line_fF = LINE_FF.value() * self.array.rows
+        if wires is not None:
+            line_fF = line_fF * wires.column_load(process, self.cell.part(process).area_um2)
         swing = (np.asarray(self.array.read_voltage_V) / process.supply_V) ** 2
         line_pJ = process.analog_pJ(line_fF * REFERENCE_V**2) * swing
         gain_pJ = process.analog_pJ(AMPLIFIER_FJ.value()) * (self.front_gain() - 1.0)
         conversion = self.adc.conversion(process)
         trimmed = ActionCost(conversion.energy_pJ * self.trim_factor(), conversion.latency_ns)
-        return trimmed + self.cell.sense(process) + ActionCost(line_pJ + gain_pJ)
+        converted = trimmed + self.cell.sense(process) + ActionCost(line_pJ + gain_pJ)
+        return converted if wires is None else converted + wires.sense(process, self.array.read_ns)
 
     def control(self, process: Process) -> ActionCost:
         """One read of one array: input registers and row decoder, and the rows it drives selected."""
-        block = _control(self.array.rows_active, self.dac.bits) + self.dac.selection(self.read_rows())
-        return ActionCost(process.gates_pJ(block.energy_fJ))
+        array = self.array
+        block = _control(array.rows_active, self.dac.bits) + self.dac.selection(self.read_rows())
+        read = ActionCost(process.gates_pJ(block.energy_fJ))
+        return read if array.wires is None else read + array.wires.select(process, array.rows_active, array.columns)
 
     def detect(self, process: Process) -> ActionCost:
         """One plane of one group of rows looked at for what can be skipped."""
         return ActionCost(process.gates_pJ(self.dac.detector(self.read_rows()).energy_fJ))
 
+    def current_share(self, mean_uS: Number, driven_share: Number) -> Number:
+        """Current of a read over that of lines without resistance; `driven_share` of the rows read are driven."""
+        array = self.array
+        if array.wires is None:
+            return 1.0
+        return array.wires.current_share(mean_uS, self.read_rows() * driven_share, array.rows, array.columns)
+
     def parts(self, process: Process, weight_bits: Number, input_bits: Number) -> dict[str, PartCost]:
         array, adc = self.array, self.adc
+        cell, driver = self.cell.part(process), self.dac.part(process)
+        if array.wires is not None:
+            cell = process.powered(array.wires.spread_um2(process, cell.area_um2))
+            driver = driver + array.wires.driver_part(process)
         converters = np.ceil(np.asarray(array.columns) / adc.columns_per_adc)
         gain_um2 = process.analog_um2(AMPLIFIER_UM2.value()) * (self.front_gain() - 1.0)
         sampler_um2 = process.analog_um2(SAMPLER_UM2.value()) * np.asarray(array.sample_and_hold, dtype=np.float64)
@@ -178,8 +204,8 @@ class Crossbar(Unit):
         width = self.accumulator_bits(weight_bits, input_bits)
         registers = library.register(width).part(process).times(np.floor(array.columns / self._columns(weight_bits)))
         return {
-            "cells": self.cell.part(process).times(array.rows * array.columns),
-            "drivers": self.dac.part(process).times(array.rows),
+            "cells": cell.times(array.rows * array.columns),
+            "drivers": driver.times(array.rows),
             "adc": converter.times(converters) + process.powered(sampler_um2).times(array.columns),
             "shift_add": library.adder(width).part(process).times(converters) + registers,
             "control": (_control(array.rows, self.dac.bits) + self.dac.detector(self.read_rows())).part(process),

@@ -150,7 +150,7 @@ class _Billing:
         process, array, spend = self.chip.process, unit.array, self.ledger.spend
         mean_uS = float(unit.cell.mean_uS(unit.default_fill))
         read, convert = unit.cell.read(process, mean_uS, array), unit.convert(process)
-        spend(name, "cells", read, actions.cell_reads)
+        spend(name, "cells", read, actions.cell_reads * unit.current_share(mean_uS, actions.driven_share))
         spend(name, "drivers", unit.drive(process), actions.drives)
         spend(name, "adc", convert, actions.conversions)
         spend(name, "shift_add", unit.shift_add(process, width), actions.additions)
@@ -270,6 +270,8 @@ class _Billing:
         for name, unit in units:
             if isinstance(unit, Crossbar):
                 lines += [f"assumed: cells of {name}: {line}" for line in unit.cell.assumptions]
+                wires = unit.array.wires
+                lines += [f"assumed: wires of {name}: {line}" for line in wires.assumptions] if wires else []
         ideal = [name for name, unit in units if isinstance(unit, Crossbar) and unit.cell.kind == "ideal"]
         lines += [f"cells of {name} are ideal and cost nothing" for name in ideal]
         hosted = [op.id for op in self.workload.shapes.operators if self.placement.sites[op.id].unit == HOST]
