@@ -10,6 +10,7 @@ from ohmfield.chip.chip import Chip
 from ohmfield.chip.converters import ADCS
 from ohmfield.chip.files import load_chip
 from ohmfield.chip.memory import Dram
+from ohmfield.chip.wires import Wires
 from ohmfield.spec import build, to_plain, walk
 
 CROSSBAR = "units.crossbar."
@@ -33,6 +34,10 @@ CHOICES: dict[str, list[Any]] = {
     "activation_eV": [0.5],
     "compensate": [],  # of a chip with cells that do not drift; the drifting one is walked with it
     "where": ["digital"],
+    "wires": [Wires(row_ohm=20.0, column_ohm=20.0)],
+    "input_on": ["gate"],
+    "idle_rows": ["grounded", "floating"],
+    "nonlinearity_per_V": [8.0],
 }
 
 
@@ -108,12 +113,14 @@ def drifting() -> Chip:
     return build(Chip, plain)
 
 
+WIRES = {"row_ohm": 5.0, "column_ohm": 5.0, "driver_ohm": 50.0, "sense_ohm": 50.0, "idle_rows": "gated"}
 CHIPS = {
     "rram-40nm": load("rram-40nm"),
     "dcim-28nm": load("dcim-28nm"),
     "analog sram": analog_sram(),
     "pcm": drifting(),
     **{f"rram with {kind}": with_crossbar(adc={"kind": kind}) for kind in ADCS},
+    "rram with wires": with_crossbar(array={"wires": WIRES, "columns": 64}),
 }
 # All of the first chip, and what each other one adds.
 ADDED: dict[str, str | tuple[str, ...]] = dict.fromkeys(CHIPS, "units.crossbar.adc.") | {
@@ -121,4 +128,5 @@ ADDED: dict[str, str | tuple[str, ...]] = dict.fromkeys(CHIPS, "units.crossbar.a
     "dcim-28nm": "units.",
     "analog sram": "units.crossbar.cell.",
     "pcm": ("units.crossbar.cell.", "units.crossbar.compensate."),
+    "rram with wires": "units.crossbar.array.wires.",
 }

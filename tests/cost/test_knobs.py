@@ -52,6 +52,8 @@ BETTER: list[tuple[str, Any, Any]] = [
     (CROSSBAR + "cell.program_fraction", 0.02, 0.01),
     (CROSSBAR + "cell.read_fraction", 0.004, 0.002),
     (CROSSBAR + "cell.read_fraction", 0.001, 0.0),
+    *((CROSSBAR + "array.wires." + line, 2.0, 0.5) for line in ("row_ohm", "column_ohm")),
+    *((CROSSBAR + "array.wires." + end, 80.0, 40.0) for end in ("driver_ohm", "sense_ohm")),
     (CROSSBAR + "dac.bits", 2, 1),
     (CROSSBAR + "dac.skip", "none", "zero_planes"),  # fewer conversions, less noise
     (CROSSBAR + "adc.bits", 7, 8),
@@ -75,6 +77,9 @@ NEUTRAL = {
     CROSSBAR + "array.rows",  # where row groups end
     CROSSBAR + "array.encoding",
     CROSSBAR + "array.subtract",
+    CROSSBAR + "array.wires",  # whether resistance is modelled at all
+    CROSSBAR + "array.wires.input_on",
+    CROSSBAR + "array.wires.idle_rows",
     CROSSBAR + "dac.signed",
     CROSSBAR + "cell.fraction_of",  # what a fraction means
     CROSSBAR + "cell.g_min_uS",  # the device's
@@ -100,7 +105,7 @@ def test_a_knob_moves_the_bill_if_and_only_if_it_is_declared_to(name, path):
 
 @pytest.mark.parametrize(("path", "worse", "better"), BETTER, ids=lambda value: str(value))
 def test_a_better_picture_costs_more_energy_area_or_time(path, worse, better):
-    chip = CHIPS["rram-40nm"]
+    chip = CHIPS["rram with wires" if ".wires." in path else "rram-40nm"]
     cheap, dear = (
         evaluate(other, EVERYTHING, place(EVERYTHING.shapes, other))
         for other in (changed(chip, path.split("."), value) for value in (worse, better))
@@ -113,6 +118,10 @@ def test_a_better_picture_costs_more_energy_area_or_time(path, worse, better):
 
 
 def test_every_knob_of_the_picture_is_among_the_improvements_or_neutral():
-    chip = CHIPS["rram-40nm"]
-    both = {path for path, _, _ in walk(chip) if path != "place" and effect(chip, path) == "both"}
+    both = {
+        path
+        for chip in (CHIPS["rram-40nm"], CHIPS["rram with wires"])
+        for path, _, _ in walk(chip)
+        if path != "place" and effect(chip, path) == "both"
+    }
     assert both == {path for path, _, _ in BETTER} | NEUTRAL

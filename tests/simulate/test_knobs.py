@@ -37,19 +37,19 @@ def field() -> Field:
     return made
 
 
-def picture(chip: Chip) -> Tensor:
+def picture(chip: Chip, points: int = len(SHOWN)) -> Tensor:
     """What the chip makes of the field, calibrated, written and read."""
     model = field()
     placement = place(trace(model, CALIBRATION), chip)
     module = convert(model, chip, placement, choose_formats(model, chip, placement, CALIBRATION))
     gains = choose_gains(module, chip, CALIBRATION)
     install(module, chip, program(module, chip, gains=gains, elapsed_s=AGE_S))
-    return predict(module, SHOWN)
+    return predict(module, SHOWN[:points])
 
 
 @cache
-def plain(name: str) -> Tensor:
-    return picture(CHIPS[name])
+def plain(name: str, points: int) -> Tensor:
+    return picture(CHIPS[name], points)
 
 
 @pytest.mark.parametrize(("name", "path"), list(knobs()), ids=lambda text: str(text))
@@ -58,13 +58,14 @@ def test_a_knob_changes_the_picture_if_and_only_if_it_is_declared_to(name: str, 
     declared = effect(chip, path) in ("both", "environment")
     value = next(v for where, v, _ in walk(chip) if where == path)
     tried = moved = False
+    points = 4 if "wires." in path else len(SHOWN)  # some of these are circuits solved one by one
     for candidate in others(path, value):
         try:
             other = changed(chip, path.split("."), candidate)
         except ValueError:
             continue  # this record does not allow it
         tried = True
-        moved = not torch.equal(picture(other), plain(name))
+        moved = not torch.equal(picture(other, points), plain(name, points))
         if moved:
             break
     assert moved == (tried and declared)

@@ -7,7 +7,7 @@ last code, noise included.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Protocol
@@ -17,6 +17,8 @@ import numpy as np
 from ohmfield.numerics import Noise, hash_columns, normal_from_bits
 
 Drive = Literal["unsigned", "twos_complement", "sign_magnitude", "sign_magnitude_two_pass"]
+Currents = Callable[[int, int, np.ndarray], np.ndarray]
+"""What the columns of a bank carry, int64 [vectors, outputs] in 1 / grid level, for (group, bank, digits)."""
 CELL_DRAW = 256  # parts of a grid step to which a draw kept by its cell is rounded, before cells are summed
 
 
@@ -190,12 +192,17 @@ def _reads(array: LoweredArray, digit: np.ndarray) -> Iterator[tuple[int, np.nda
 
 
 def conversions(
-    array: LoweredArray, inputs: np.ndarray, noise: Noise | None = None, first: int = 0
+    array: LoweredArray,
+    inputs: np.ndarray,
+    noise: Noise | None = None,
+    first: int = 0,
+    currents: Currents | None = None,
 ) -> Iterator[tuple[tuple[int, int, int], np.ndarray, np.ndarray, np.ndarray]]:
     """Every conversion as ((group, bank, plane), driven [vectors], codes [vectors, outputs], made [vectors]), in order.
 
     `inputs`: whole numbers [vectors, inputs]. `noise` is the read stream of this layer and `first` the number of its
-    first vector. Vectors that are not `made` have no such conversion. A group and plane may have several.
+    first vector. Vectors that are not `made` have no such conversion. A group and plane may have several. `currents`
+    take the place of the sums of levels, where lines have resistance and no levels say what it does.
     """
     planes = digits(array, inputs)
     kept = noise is not None and array.reads_noisily and array.correlation == "vector"
@@ -206,7 +213,10 @@ def conversions(
             for plane in range(array.num_planes):
                 for read, digit, made in _reads(array, planes[plane][:, rows]):
                     driven = digit.sum(axis=1)
-                    value = digit @ array.levels[rows, bank, :].astype(np.int64)
+                    if currents is None:
+                        value = digit @ array.levels[rows, bank, :].astype(np.int64)
+                    else:
+                        value = currents(group, bank, digit)
                     if array.pedestal is not None:
                         value = value + array.pedestal[driven][:, None]
                     if cells is not None:
@@ -227,7 +237,11 @@ def _converted(array: LoweredArray, bank: int, value: np.ndarray) -> np.ndarray:
 
 
 def reference(
-    array: LoweredArray, inputs: np.ndarray, noise: Noise | None = None, first: int = 0
+    array: LoweredArray,
+    inputs: np.ndarray,
+    noise: Noise | None = None,
+    first: int = 0,
+    currents: Currents | None = None,
 ) -> tuple[np.ndarray, dict[str, float]]:
     """Outputs (int64 [vectors, outputs]) and counts of the analog product, as plain loops over group, bank and plane.
 
@@ -236,7 +250,7 @@ def reference(
     """
     out = np.zeros((inputs.shape[0], array.num_outputs), dtype=np.int64)
     counts = count_inputs(array, inputs, array.num_banks * array.num_outputs)
-    for (_, bank, plane), driven, code, made in conversions(array, inputs, noise, first):
+    for (_, bank, plane), driven, code, made in conversions(array, inputs, noise, first, currents):
         if array.pedestal_code is not None:
             code = code - array.pedestal_code[bank][driven][:, None]
         added = array.bank_weights[bank] * int(array.plane_weights[plane]) * code

@@ -83,9 +83,13 @@ class Crossbar(Unit):
             )
         wires = self.array.wires
         if wires and wires.input_on == "gate" and (np.any(self.dac.bits > 1) or self.dac.bipolar):
-            raise ValueError("wires.input_on gate: a gate is on or off; use one dac.bits, signed other than sign_magnitude")
+            raise ValueError(
+                "wires.input_on gate: a gate is on or off; use one dac.bits, signed other than sign_magnitude"
+            )
         if wires and wires.idle_rows != "grounded" and self.dac.skip == "zero_bits":
-            raise ValueError(f"wires.idle_rows {wires.idle_rows}: dac.skip zero_bits has no fixed row groups; use grounded")
+            raise ValueError(
+                f"wires.idle_rows {wires.idle_rows}: dac.skip zero_bits has no fixed row groups; use grounded"
+            )
 
     @property
     def default_fill(self) -> float:

@@ -143,7 +143,7 @@ def _lowered(
     slices = slice_weights(codes, unit.array, layer.plan.weight_bits, layer.path)
     stored = Stored(slices.bank_levels(unit.array.subtract).astype(np.float64), None)
     if programmed is not None:
-        stored = banked_copy(programmed, layer.path, unit, slices, Causes(reading=False))
+        stored = banked_copy(programmed, layer.plan, unit, slices, Causes(reading=False))
     return lower_array(stored, slices, unit, layer.plan.driving(gains), Causes(reading=False))
 
 

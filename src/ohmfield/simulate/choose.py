@@ -28,19 +28,20 @@ def product_of(
     driving = plan.driving(layer.gains)
     nominal = slices.bank_levels(unit.array.subtract).astype(np.float64)
     stored = [Stored(nominal, None)]
-    if causes.programming or causes.reading:
+    if causes.programming or causes.reading or (causes.wires and unit.array.wires is not None):
         stored = [
-            read_copy(values, slices, unit, elapsed_s, causes, copy_noise(seed, plan.path, copy))
+            read_copy(values, slices, unit, plan.starts, elapsed_s, causes, copy_noise(seed, plan.path, copy))
             for copy, values in enumerate(layer.conductances_uS)
         ]
-    untouched = all(np.array_equal(copy.levels, nominal) for copy in stored)
+    untouched = all(copy.circuits is None and np.array_equal(copy.levels, nominal) for copy in stored)
     quiet = not causes.reading or (unit.adc.enob is None and all(copy.read_std is None for copy in stored))
     if untouched and quiet and (causes.lossless or loses_nothing(unit, driving, slices, causes)):
         return exact_product(layer.codes, plan, chip)
     arrays = [lower(copy, slices, unit, driving, causes) for copy in stored]
     # Compensation after the conversion scales every code of the layer: one factor, the mean of its copies.
     step = output_step(unit, driving, causes) * sum(copy.scale for copy in stored) / len(stored)
-    return CrossbarProduct(arrays, step, instance_noise(seed, plan.path, "read"), slices.offset)
+    circuits = [copy.circuits for copy in stored if copy.circuits is not None]
+    return CrossbarProduct(arrays, step, instance_noise(seed, plan.path, "read"), slices.offset, circuits)
 
 
 def exact_product(codes: Int[np.ndarray, "outputs inputs"], plan: LayerPlan, chip: Chip) -> ExactProduct:

@@ -21,6 +21,7 @@ class Causes:
     clipping: bool = True
     rounding: bool = True
     programming: bool = True
+    wires: bool = True
     reading: bool = True
 
     def __post_init__(self) -> None:
@@ -33,7 +34,7 @@ class Causes:
         return not (self.clipping or self.rounding)
 
 
-IDEAL = Causes(clipping=False, rounding=False, programming=False, reading=False)
+IDEAL = Causes(clipping=False, rounding=False, programming=False, wires=False, reading=False)
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,6 +20,7 @@ from ohmfield.simulate.conversion import (
     rows_per_read,
     signed_conversion,
 )
+from ohmfield.simulate.wires import Circuits
 
 NORMAL_REACH = 4.2  # no number that `Noise.normal` draws lies further out, in sd
 FINEST_GRID = 256
@@ -34,6 +35,7 @@ class Stored:
     levels: np.ndarray
     read_std: np.ndarray | None  # sd of one read of a bank's cell (or pair), in levels
     scale: float = 1.0  # what codes are worth more since cells drifted: compensation after the conversion
+    circuits: Circuits | None = None  # lines whose loss depends on the input: what `levels` would be without them
 
 
 def lower(stored: Stored, slices: Slices, crossbar: Crossbar, driving: Driving, causes: Causes) -> LoweredArray:
@@ -51,7 +53,9 @@ def lower(stored: Stored, slices: Slices, crossbar: Crossbar, driving: Driving, 
     pedestal = pedestal_levels(crossbar)
     fixed = converter_std(crossbar, base) ** 2 if causes.reading else 0.0
     read_std = stored.read_std if causes.reading and stored.read_std is not None and stored.read_std.any() else None
-    grid = _grid(stored.levels, driving.starts, digit, noisy=fixed > 0.0 or read_std is not None)
+    grid = _grid(
+        stored.levels, driving.starts, digit, noisy=fixed > 0.0 or read_std is not None or stored.circuits is not None
+    )
     if pedestal != int(pedestal) and causes.rounding and grid == 1 and not bool((steps == 1.0).all()):
         grid = 16
     levels = np.floor(stored.levels * grid + 0.5).astype(np.int32)
@@ -62,6 +66,8 @@ def lower(stored: Stored, slices: Slices, crossbar: Crossbar, driving: Driving, 
     low, high = _reach(levels, driving.starts, digit, crossbar.dac.signed_digits(driving.signed_input))
     high += int(pedestals[-1]) if pedestals is not None else 0
     margin = math.ceil(NORMAL_REACH * peak) + math.ceil(grid * float(steps.max())) + 1
+    if stored.circuits is not None:  # sides of a pair lose differently, so a sum may leave those of `levels`
+        margin += math.ceil(grid * digit * stored.circuits.reach_levels)
     first = low - margin
     values = np.arange(first, high + margin + 1)
     codes = np.empty((len(steps), len(values)), dtype=np.int32)

@@ -13,6 +13,7 @@ from jaxtyping import Int
 from ohmfield._kernels.crossbar import Drive, LoweredArray, count_inputs
 from ohmfield._kernels.crossbar_fast import fast
 from ohmfield.numerics import Noise
+from ohmfield.simulate.wires import Circuits
 
 Counts = dict[str, float]
 
@@ -73,11 +74,19 @@ class CrossbarProduct:
     """Programmed arrays read by the kernel. Vector i meets copy i % copies; each copy has errors of its own.
 
     `offset` is what the mapping added to every weight: that many times the digital sum of the inputs is taken off,
-    rounded half up once to output units.
+    rounded half up once to output units. Copies with `circuits` are solved read by read, slowly.
     """
 
-    def __init__(self, copies: Sequence[LoweredArray], step: float, noise: Noise, offset: int = 0) -> None:
+    def __init__(
+        self,
+        copies: Sequence[LoweredArray],
+        step: float,
+        noise: Noise,
+        offset: int = 0,
+        circuits: Sequence[Circuits] = (),
+    ) -> None:
         self.copies = tuple(copies)
+        self.circuits = tuple(circuits)
         self.step = step
         self.noise = noise
         self.offset = offset
@@ -95,14 +104,21 @@ class CrossbarProduct:
     def _read(self, codes: Int[np.ndarray, "vectors inputs"], first: int) -> tuple[np.ndarray, Counts]:
         many = len(self.copies)
         if many == 1:
-            return fast(self.copies[0], codes, self.noise, first)
+            return self._one(0, codes, self.noise, first)
         out = np.empty((len(codes), self.copies[0].num_outputs), dtype=np.int64)
         counts: Counts = {}
         for start in range(min(many, len(codes))):
             copy = (first + start) % many
             noise = self.noise.at("copy", copy)
-            part, made = fast(self.copies[copy], codes[start::many], noise, (first + start) // many)
+            part, made = self._one(copy, codes[start::many], noise, (first + start) // many)
             out[start::many] = part
             for name, value in made.items():
                 counts[name] = counts.get(name, 0.0) + value
         return out, counts
+
+    def _one(
+        self, copy: int, codes: Int[np.ndarray, "vectors inputs"], noise: Noise, first: int
+    ) -> tuple[np.ndarray, Counts]:
+        if self.circuits:
+            return self.circuits[copy].run(self.copies[copy], codes, noise, first)
+        return fast(self.copies[copy], codes, noise, first)

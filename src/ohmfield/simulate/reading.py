@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from ohmfield.chip.units import Crossbar
@@ -12,7 +12,9 @@ from ohmfield.mapping.slice import Slices
 from ohmfield.numerics import Noise
 from ohmfield.simulate.conversion import Causes, level_uS
 from ohmfield.simulate.lower import Stored
+from ohmfield.simulate.plan import LayerPlan
 from ohmfield.simulate.programmed import Programmed
+from ohmfield.simulate.wires import Circuits, effective_uS
 from ohmfield.simulate.writing import instance_noise, target_uS
 
 
@@ -20,6 +22,7 @@ def read_copy(
     conductances_uS: Float[np.ndarray, "inputs slices sides outputs"],
     slices: Slices,
     unit: Crossbar,
+    starts: Int[np.ndarray, " groups"],
     elapsed_s: float,
     causes: Causes,
     noise: Noise,
@@ -27,29 +30,40 @@ def read_copy(
     """One copy in levels above g_min, banks as they are converted; nominal levels where programming is left out.
 
     `noise` is the copy's own stream. Each cell draws its ageing there once, the same at every age; frozen read noise
-    and telegraph states are drawn once for each age.
+    and telegraph states are drawn once for each age. Wires replace each cell by what it counts for in the current of
+    its column, its read noise in proportion.
     """
     cell, level = unit.cell, level_uS(unit)
-    stored = torch.from_numpy(conductances_uS)
-    aged = cell.age(stored, target_uS(slices, unit), elapsed_s, noise.at("age"))
+    stored, target = torch.from_numpy(conductances_uS), target_uS(slices, unit)
+    aged = cell.age(stored, target, elapsed_s, noise.at("age"))
     scale = compensation(stored, aged) if unit.compensate is not None else 1.0
     analog = scale if unit.compensate is not None and unit.compensate.where == "analog" else 1.0
-    seen = aged * analog
+    held, gain = (aged, analog) if causes.programming else (target, 1.0)
     levels = slices.bank_levels(unit.array.subtract).astype(np.float64)
     if causes.programming:
-        levels = _banks((seen - cell.g_min_uS) / level, unit, spread=False).double().numpy()
-    read_std = None
+        levels = _banks((held * gain - cell.g_min_uS) / level, unit, spread=False).double().numpy()
+    std = torch.zeros_like(aged)
     if causes.reading:
         run = noise.at("run", elapsed_s)
         now = cell.switch(aged, run.at("telegraph"))
         std = cell.read_std_uS(stored, aged, elapsed_s, unit.array)
         if cell.noise_correlation == "frozen":
             now = (now + std * run.normal(tuple(std.shape)).to(std.dtype)).clamp_min(0.0)
-        elif bool((std > 0.0).any()):
-            read_std = _banks(std * (analog / level), unit, spread=True).numpy()
+            std = torch.zeros_like(std)
         if not torch.equal(now, aged):
             levels = levels + _banks((now - aged) * (analog / level), unit, spread=False).double().numpy()
-    return Stored(levels, read_std, scale=scale / analog if causes.programming else 1.0)
+            held = held + (now - aged)
+    circuits = None
+    if causes.wires and unit.array.wires is not None:
+        held = held.double().clamp_min(0.0)
+        if unit.array.wires.depends_on_input:
+            circuits = Circuits(held.numpy(), unit, starts, level / gain)
+        else:
+            seen = torch.from_numpy(effective_uS(held.numpy(), unit, starts))
+            levels = _banks((seen * gain - cell.g_min_uS) / level, unit, spread=False).numpy()
+            std = std * torch.where(held > 0.0, seen / held, torch.ones_like(held))
+    read_std = _banks(std * (analog / level), unit, spread=True).numpy() if bool((std > 0.0).any()) else None
+    return Stored(levels, read_std, scale=scale / analog if causes.programming else 1.0, circuits=circuits)
 
 
 def compensation(stored_uS: Tensor, aged_uS: Tensor) -> float:
@@ -63,13 +77,13 @@ def compensation(stored_uS: Tensor, aged_uS: Tensor) -> float:
 
 
 def banked_copy(
-    programmed: Programmed, path: str, unit: Crossbar, slices: Slices, causes: Causes, copy: int = 0
+    programmed: Programmed, plan: LayerPlan, unit: Crossbar, slices: Slices, causes: Causes, copy: int = 0
 ) -> Stored:
     """One copy of a layer of an instance as its converters see it, at the instance's age."""
-    conductances_uS = programmed.layers[path].conductances_uS
+    conductances_uS = programmed.layers[plan.path].conductances_uS
     assert conductances_uS is not None
-    noise = copy_noise(programmed.seed, path, copy)
-    return read_copy(conductances_uS[copy], slices, unit, programmed.elapsed_s, causes, noise)
+    noise = copy_noise(programmed.seed, plan.path, copy)
+    return read_copy(conductances_uS[copy], slices, unit, plan.starts, programmed.elapsed_s, causes, noise)
 
 
 def copy_noise(seed: int, path: str, copy: int) -> Noise:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from ohmfield.chip.chip import Chip
+from ohmfield.chip.units import Crossbar
 from ohmfield.simulate.conversion import IDEAL, Causes
 from ohmfield.simulate.convert import chip_layers
 from ohmfield.simulate.products import ExactProduct
@@ -18,13 +19,21 @@ from ohmfield.tally import Tally
 
 STEPS: tuple[tuple[str, Causes], ...] = (
     ("quantised", IDEAL),
-    ("clipping", Causes(rounding=False, programming=False, reading=False)),
-    ("rounding", Causes(programming=False, reading=False)),
-    ("programming", Causes(reading=False)),
+    ("clipping", replace(IDEAL, clipping=True)),
+    ("rounding", replace(IDEAL, clipping=True, rounding=True)),
+    ("programming", Causes(wires=False, reading=False)),
+    ("wires", Causes(reading=False)),
     ("reading", Causes()),
 )
 """Causes in the order they are added. Clipping alone: the chosen range with steps of one cell level. Programming
-includes stuck cells and age; reading is the noise of cells and converters."""
+includes stuck cells and age, wires are there where a chip declares them; reading is the noise of cells and
+converters."""
+
+
+def steps(chip: Chip) -> tuple[tuple[str, Causes], ...]:
+    """The causes that `chip` has: without wires where no crossbar declares any."""
+    wired = any(isinstance(unit, Crossbar) and unit.array.wires is not None for unit in chip.units.values())
+    return tuple((cause, causes) for cause, causes in STEPS if wired or cause != "wires")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +58,7 @@ def waterfall(
     """
     scores: list[tuple[str, float]] = []
     exact, picture, tally = False, None, Tally()
-    for cause, causes in STEPS:
+    for cause, causes in steps(chip):
         install(module, chip, programmed, causes)
         products = [layer.product for layer in chip_layers(module).values()]
         now_exact = all(product is None or isinstance(product, ExactProduct) for product in products)
