@@ -20,6 +20,7 @@ from ohmfield._kernels.crossbar_fast import fast
 from ohmfield.chip.cells import IdealCell
 from ohmfield.chip.units import Crossbar
 from ohmfield.mapping.slice import Slices, slice_weights
+from ohmfield.numerics import Noise
 from ohmfield.simulate.conversion import Causes, level_uS, pedestal_levels
 from ohmfield.simulate.lower import lower
 from ohmfield.simulate.reading import read_copy
@@ -61,7 +62,6 @@ def load() -> Iterator[Vector]:
 def vector(setup: Setup, own: dict[str, np.ndarray], nudge: float) -> Vector:
     unit = crossbar(
         IdealCell(g_max_uS=G_MAX_US, g_min_uS=G_MAX_US / setup.on_off if setup.on_off else 0.0),
-        dac_bits=setup.dac_bits,
         array={
             "rows": setup.rows,
             "rows_active": setup.rows_active,
@@ -70,16 +70,15 @@ def vector(setup: Setup, own: dict[str, np.ndarray], nudge: float) -> Vector:
             "subtract": setup.subtract,
         },
         adc={"bits": setup.adc_bits, "step_levels": setup.step},
+        dac={"bits": setup.dac_bits, "signed": "sign_magnitude"},
     )
     weights = own["weights"].astype(np.int64)
-    plan = plan_for(weights, small_chip(unit), input_bits=setup.input_bits, weight_bits=setup.weight_bits)
+    widths = {"input_bits": setup.input_bits, "weight_bits": setup.weight_bits}
+    plan = plan_for(weights, small_chip(unit), signed_input=setup.sign_magnitude, **widths)
     slices = slice_weights(weights, unit.array, setup.weight_bits)
     conductances_uS = unit.cell.g_min_uS + own["levels"].astype(np.float64) / setup.grid * level_uS(unit)
-    nominal = slices.bank_levels(setup.subtract).astype(np.float64)
-    stored = read_copy(conductances_uS, unit, 0.0, nominal, Causes())
-    array = lower(stored, slices, unit, plan.driving((1.0,) * nominal.shape[1]), Causes())
-    if setup.sign_magnitude:
-        array = driven_by_sign_and_magnitude(array, setup)
+    stored = read_copy(conductances_uS, slices, unit, 0.0, Causes(), Noise(0))
+    array = lower(stored, slices, unit, plan.driving((1.0,) * stored.levels.shape[1]), Causes())
     return Vector(
         setup,
         weights,
@@ -92,20 +91,6 @@ def vector(setup: Setup, own: dict[str, np.ndarray], nudge: float) -> Vector:
         unit,
         slices,
         array,
-    )
-
-
-def driven_by_sign_and_magnitude(array: LoweredArray, setup: Setup) -> LoweredArray:
-    """`array` with bipolar drivers, and a code table that reaches the sums of either sign."""
-    reach = int(np.abs(array.levels).sum(axis=0).max()) * (2**setup.dac_bits - 1) + array.grid
-    half = 2 ** (setup.adc_bits - 1)
-    codes = np.floor(np.arange(-reach, reach + 1) / (array.grid * setup.step) + 0.5).clip(-half, half - 1)
-    return replace(
-        array,
-        drive="sign_magnitude",
-        plane_weights=2 ** (setup.dac_bits * np.arange(setup.planes)),
-        first=-reach,
-        codes=np.tile(codes.astype(np.int32), (array.num_banks, 1)),
     )
 
 
