@@ -77,7 +77,7 @@ def vector(setup: Setup, own: dict[str, np.ndarray], nudge: float) -> Vector:
     plan = plan_for(weights, small_chip(unit), signed_input=setup.sign_magnitude, **widths)
     slices = slice_weights(weights, unit.array, setup.weight_bits)
     conductances_uS = unit.cell.g_min_uS + own["levels"].astype(np.float64) / setup.grid * level_uS(unit)
-    stored = read_copy(conductances_uS, slices, unit, 0.0, Causes(), Noise(0))
+    stored = read_copy(conductances_uS, slices, unit, plan.starts, 0.0, Causes(), Noise(0))
     array = lower(stored, slices, unit, plan.driving((1.0,) * stored.levels.shape[1]), Causes())
     return Vector(
         setup,
