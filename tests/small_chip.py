@@ -118,7 +118,7 @@ def linear_on(unit: Unit, *, zero: int = 0, programmed: bool = False) -> tuple[C
         Word(16, 10),
     )
     codes = form.weight.codes(plain.weight.detach()).numpy()
-    layer = ChipLinear("layer", plain, form, plan_for(codes, chip), chip).eval()
+    layer = ChipLinear("layer", plain.weight, plain.bias, form, plan_for(codes, chip), chip).eval()
     if programmed:
         stored = program_layer(layer.weight_codes().numpy(), layer.plan, chip, seed=1)
         layer.product = product_of(stored, layer.plan, chip, Causes(), seed=1)

@@ -19,6 +19,7 @@ PERCENTILE = 0.9995  # of magnitudes, for the rule of that name
 CLIP_FACTORS = 64  # ranges that the rule `mse` tries, from FLOOR_FACTOR of the largest magnitude up to it
 FLOOR_FACTOR = 0.2
 SAMPLE = 2**16  # values per channel that a rule looks at, evenly spaced: all of fewer, never twice as many
+KEPT = 2**21  # values of one call of a module that `observe` keeps
 TINY = 1e-12  # scale of a channel that holds only zeros
 
 
@@ -107,6 +108,14 @@ class Observed:
     outputs: dict[str, Tensor] = field(default_factory=dict)
 
 
+def _kept(value: Tensor) -> Tensor:
+    """A copy (what comes next may work in place); of very many values a part, evenly spread, and the extremes."""
+    if value.numel() <= KEPT:
+        return value.clone()
+    flat = value.flatten()
+    return torch.cat([flat[:: -(-flat.numel() // KEPT)], flat.amin()[None], flat.amax()[None]])
+
+
 @contextmanager
 def observe(modules: Mapping[str, nn.Module]) -> Iterator[Observed]:
     """While open, what goes in and out of `modules` is collected (concatenated over calls)."""
@@ -115,7 +124,9 @@ def observe(modules: Mapping[str, nn.Module]) -> Iterator[Observed]:
     def hook(path: str):
         def keep(_: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> None:
             for store, value in ((seen.inputs, args[0]), (seen.outputs, out)):
-                value = value.detach()
+                value = _kept(value.detach())
+                if path in store and store[path].shape[1:] != value.shape[1:]:
+                    store[path], value = store[path].flatten(), value.flatten()
                 store[path] = torch.cat([store[path], value]) if path in store else value
 
         return keep

@@ -73,43 +73,47 @@ def linear_actions(
     """
     items = rates.workload.items
     vectors = operator.vectors * items
+    inputs, outputs = operator.groups * operator.inputs, operator.groups * operator.outputs
     if isinstance(unit, Crossbar):
         planes, digit_bits = unit.dac.num_planes(placement.input_bits, signed=True), unit.dac.bits
-        most = operator.vectors * operator.inputs * planes * (2**digit_bits - 1)
-        columns = operator.outputs * unit.array.conversions_per_weight(placement.weight_bits)
+        most = operator.vectors * inputs * planes * (2**digit_bits - 1)
+        columns = outputs * unit.array.conversions_per_weight(placement.weight_bits)
         reads = _reads(operator, unit, cut, rates, planes, columns)
         conversions = vectors * reads * columns
-        additions, wide = conversions, cut.geometry.columns_per_weight
+        additions = conversions
+        # A driven row crosses the columns of its whole pack, those of other groups included.
+        crossed = cut.weights / operator.inputs / operator.groups * cut.geometry.columns_per_weight
         if unit.array.encoding == "offset":
             # The sum of the inputs is counted once and taken off every output, a pedestal off every code.
-            additions += vectors * (planes * operator.inputs + operator.outputs)
+            additions += vectors * (planes * inputs + outputs)
             additions += conversions if unit.cell.g_min_uS > 0.0 else 0.0
     elif isinstance(unit, DigitalCim):
         planes, digit_bits = int(unit.digits(placement.input_bits)), unit.input_bits_per_cycle
-        most = operator.vectors * operator.inputs * placement.input_bits
-        conversions, wide, reads = 0.0, 1, float(planes * cut.row_groups)
-        additions = vectors * planes * cut.row_groups * operator.outputs
+        most = operator.vectors * inputs * placement.input_bits
+        conversions, reads = 0.0, float(planes * cut.row_groups)
+        crossed = operator.outputs  # weights of zero between groups switch nothing
+        additions = vectors * reads * outputs
     else:
         raise InputError(f"a {unit.kind} unit has no counts of its actions", operator.path)
     share = rates.of(operator.id, "driven", most / 2, "half of the largest digit sum is driven") / most
     driven = share * most * items
     if isinstance(unit, DigitalCim):  # its rate counts bits; a digit is driven if any of its bits is set
-        driven = (1.0 - (1.0 - share) ** digit_bits) * vectors * operator.inputs * planes
+        driven = (1.0 - (1.0 - share) ** digit_bits) * vectors * inputs * planes
     series = reads * cut.groups / cut.row_groups * site.wave_span
     return LinearActions(
         vectors=vectors,
         planes=planes,
         driven=driven,
         driven_share=share,
-        reads=vectors * reads * cut.column_blocks,
-        looks=vectors * planes * cut.row_groups * cut.column_blocks,
+        reads=vectors * reads * cut.packs * cut.column_blocks,
+        looks=vectors * planes * cut.row_groups * cut.packs * cut.column_blocks,
         drives=driven * cut.column_blocks,
-        cell_reads=driven * operator.outputs * wide,
+        cell_reads=driven * crossed,
         conversions=conversions,
         additions=additions,
         turns=math.ceil(vectors / site.copies) * series,
         first_turns=math.ceil(operator.vectors / site.copies) * series,
-        cells=operator.inputs * operator.outputs * cut.geometry.columns_per_weight,
+        cells=cut.weights * cut.geometry.columns_per_weight,
     )
 
 
@@ -174,7 +178,7 @@ def processor_work(operator: Operator) -> tuple[float, float]:
 
     Weights stay in a cache; rows of a table are fetched by sectors.
     """
-    sizes = FLOAT_BYTES * operator.vectors * (operator.inputs + operator.outputs)
+    sizes = FLOAT_BYTES * (operator.input_values + operator.vectors * operator.groups * operator.outputs)
     if operator.kind == "linear":
         return 2.0 * operator.macs, sizes
     if operator.kind == "table":

@@ -9,7 +9,7 @@ from ohmfield.cost.actions import FLOAT_BYTES, fused_bytes, processor_work
 from ohmfield.cost.bill import UW_PER_W, Bill, leakage_pJ
 from ohmfield.cost.evaluate import IDLE
 from ohmfield.cost.ledger import COMPONENTS, Ledger
-from ohmfield.mapping.workload import Workload
+from ohmfield.mapping.workload import Operator, Workload
 from ohmfield.quantities import ActionCost, span
 
 
@@ -25,8 +25,8 @@ def baseline_bill(roofline: Roofline, workload: Workload) -> Bill:
     idle_uW = span(roofline.idle_W * UW_PER_W)
     for index, operator in enumerate(shapes):
         moved = fused_bytes(operator)
-        moved += FLOAT_BYTES * operator.inputs if index == 0 else 0.0
-        moved += FLOAT_BYTES * operator.outputs if index == len(shapes) - 1 else 0.0
+        moved += FLOAT_BYTES * _taken(operator) if index == 0 else 0.0
+        moved += FLOAT_BYTES * _given(operator) if index == len(shapes) - 1 else 0.0
         flops = processor_work(operator)[0]
         cost = roofline.cost(flops * workload.items, moved * workload.items, launches=float(index == 0))
         above_idle = ActionCost(cost.energy_pJ - leakage_pJ(idle_uW, cost.latency_ns))
@@ -55,3 +55,14 @@ def baseline_bill(roofline: Roofline, workload: Workload) -> Bill:
         inference=workload.inference,
         warnings=(f"assumed: figures of {roofline.name}",) if roofline.assumed else (),
     )
+
+
+def _taken(operator: Operator) -> float:
+    """Values per item that an operator reads."""
+    return operator.input_values if operator.kind == "linear" else float(operator.inputs)
+
+
+def _given(operator: Operator) -> float:
+    """Values per item that an operator writes."""
+    runs = operator.vectors * operator.groups if operator.kind == "linear" else 1.0
+    return runs * operator.outputs

@@ -124,9 +124,11 @@ class _Billing:
         self.used.append((operator.macs, cut.utilisation, actions.driven_share))
         self.ledger.wave = site.wave
         width = accumulator_bits(operator, self.placement.weight_bits, self.placement.input_bits)
-        code_bits = operator.inputs * self.placement.input_bits
-        self._quantise(operator.id, operator.vectors * operator.inputs)
-        self._buffer(operator.id, operator.vectors, code_bits, write=True)
+        # Windows that overlap are read as often as they hold a value; it is quantised and written once.
+        code_bits = operator.groups * operator.inputs * self.placement.input_bits
+        self._quantise(operator.id, operator.input_values)
+        written = operator.input_values / (operator.groups * operator.inputs)
+        self._buffer(operator.id, written, code_bits, write=True)
         self._buffer(operator.id, operator.vectors, code_bits, write=False)
         stage = f"{site.unit}:{operator.path}"
         if isinstance(unit, Crossbar):
@@ -140,9 +142,9 @@ class _Billing:
             assert isinstance(unit, DigitalCim)  # `linear_actions` has refused others
             turn_ns = self._digital(operator.id, unit, actions, width)
         self.ledger.occupy(operator.id, stage, turn_ns * actions.turns, turn_ns * actions.first_turns)
-        self._requantise(operator.id, operator.vectors * operator.outputs, width)
+        self._requantise(operator.id, operator.vectors * operator.groups * operator.outputs, width)
         if operator.id == self.last:
-            word_bits = operator.outputs * self.chip.requantiser.word_bits
+            word_bits = operator.groups * operator.outputs * self.chip.requantiser.word_bits
             self._buffer(operator.id, operator.vectors, word_bits, write=True)
 
     def _crossbar(self, name: str, unit: Crossbar, actions: LinearActions, width: int) -> Span:

@@ -37,7 +37,7 @@ def add_programming(ledger: Ledger, chip: Chip, workload: Workload, placement: P
             cut = tile(operator, unit, placement.weight_bits)
             again = rewritten(first, site.arrays, needed, unit.num_arrays)
             first += site.arrays
-            bits = operator.inputs * operator.outputs * placement.weight_bits / cut.arrays
+            bits = cut.weights * placement.weight_bits / cut.arrays
             written = write_array(unit, chip, cut)
             resident = (site.arrays - again) / chip.inferences_per_write
             ledger.spend(operator.id, "programming", written, resident + again)
@@ -64,8 +64,8 @@ def write_array(unit: Unit, chip: Chip, cut: Tiling) -> ActionCost:
         cell = unit.write(chip.process)
     else:
         raise InputError(f"a {unit.kind} unit has no write cost")
-    cells = cut.inputs * cut.outputs * cut.geometry.columns_per_weight / cut.arrays
-    rows = min(cut.inputs, cut.geometry.rows)
+    cells = cut.weights * cut.geometry.columns_per_weight / cut.arrays
+    rows = min(cut.inputs * cut.packs, cut.geometry.rows)
     return ActionCost(cell.energy_pJ * cells, cell.latency_ns * rows)
 
 
@@ -98,7 +98,7 @@ def _spill(ledger: Ledger, chip: Chip, workload: Workload, placement: Placement)
         last = wave.get(site.unit, site.wave)
         wave[site.unit] = site.wave + site.wave_span - 1
         crossings = wave[site.unit] - last
-        bits = operator.vectors * workload.items * operator.inputs * chip.requantiser.word_bits
+        bits = operator.input_values * workload.items * chip.requantiser.word_bits
         excess = max(0.0, bits - float(chip.buffer.capacity_bits))
         if crossings > 0 and excess > 0.0:
             ledger.load_ns = ledger.load_ns + _fetch(ledger, chip, operator.id, 2.0 * excess * crossings)

@@ -25,17 +25,23 @@ class Geometry:
 
 @dataclass(frozen=True, eq=False)
 class Tiling:
-    """How an `outputs x inputs` matrix is cut. Row group g is inputs `starts[g] : starts[g + 1]`."""
+    """How the matrices of an operator are cut. Row group g of one is inputs `starts[g] : starts[g + 1]`.
 
-    inputs: int
+    The `groups` of a grouped operator are stored in `packs`: as many in one row group, one beside the other on rows and
+    columns of their own, as its rows and columns hold. Packs lie below each other on the same columns, read in turn.
+    Cells where the rows of one group cross the columns of another hold zero; they are written and read as any cell.
+    """
+
+    inputs: int  # of the largest pack
     outputs: int
     geometry: Geometry
     starts: Int[np.ndarray, " boundaries"]
+    pack_sizes: tuple[int, ...] = (1,)  # groups in each pack
 
     @property
     def row_blocks(self) -> int:
-        """Arrays one above the other; their sums are added digitally."""
-        return -(-self.inputs // self.geometry.rows)
+        """Arrays one above the other; their sums are added digitally, or belong to other packs."""
+        return -(-self.inputs // self.geometry.rows) * -(-self.packs // self._packs_per_array)
 
     @property
     def column_blocks(self) -> int:
@@ -49,13 +55,35 @@ class Tiling:
 
     @property
     def row_groups(self) -> int:
-        """Row groups in all: the partial sums of one output."""
+        """Row groups of one pack: the partial sums of one output."""
         return len(self.starts) - 1
+
+    @property
+    def packs(self) -> int:
+        """Matrices that are stored and read apart."""
+        return len(self.pack_sizes)
+
+    @property
+    def _packs_per_array(self) -> int:
+        rows = -(-self.geometry.rows // self.geometry.rows_active)
+        return max(1, rows // self.row_groups)
+
+    @property
+    def outputs_per_group(self) -> int:
+        """Outputs of one group."""
+        return self.outputs // self.pack_sizes[0]
+
+    @property
+    def weights(self) -> int:
+        """Weights in use on all packs, zeros between groups included."""
+        inputs = self.inputs // self.pack_sizes[0]
+        return sum(size**2 for size in self.pack_sizes) * inputs * self.outputs_per_group
 
     @property
     def groups(self) -> int:
         """Most row groups of one array, read one after the other."""
-        return -(-min(self.inputs, self.geometry.rows) // self.geometry.rows_active)
+        one = -(-min(self.inputs, self.geometry.rows) // self.geometry.rows_active)
+        return one * min(self.packs, self._packs_per_array)
 
     @property
     def utilisation(self) -> float:
@@ -64,7 +92,8 @@ class Tiling:
         (256 x 256 on four arrays of 256 x 512 columns, 8 columns a weight: all of them.)
         """
         held = self.arrays * self.geometry.rows * self.geometry.columns
-        return self.inputs * self.outputs * self.geometry.columns_per_weight / held
+        used = sum(self.pack_sizes) * (self.inputs // self.pack_sizes[0]) * self.outputs_per_group
+        return used * self.geometry.columns_per_weight / held
 
 
 def geometry(unit: Unit, weight_bits: int, name: str = "") -> Geometry:
@@ -95,7 +124,7 @@ def tile(operator: Operator, unit: Unit, weight_bits: int) -> Tiling:
     """How the weights of a linear operator lie on the arrays of `unit`.
 
     Blocks start at multiples of the array's rows, and inside a block groups at multiples of the rows active. Slices
-    and sides of one weight lie side by side in one array.
+    and sides of one weight lie side by side in one array. A pack of several groups takes one row group.
 
     >>> from ohmfield.chip.units import DigitalCim
     >>> tile(Operator("net#0", "linear", inputs=70, outputs=9), DigitalCim(rows=32, banks=1, columns=32), 8).starts
@@ -104,7 +133,10 @@ def tile(operator: Operator, unit: Unit, weight_bits: int) -> Tiling:
     held = geometry(unit, weight_bits, operator.path)
     if operator.inputs < 1 or operator.outputs < 1:
         raise InputError(f"a {operator.outputs} x {operator.inputs} matrix has no weights to place", operator.path)
-    firsts = np.arange(0, operator.inputs, held.rows, dtype=np.int64)
+    packed = max(1, min(held.rows_active // operator.inputs, held.weights_per_row // operator.outputs, operator.groups))
+    sizes = tuple(min(packed, operator.groups - first) for first in range(0, operator.groups, packed))
+    inputs = packed * operator.inputs
+    firsts = np.arange(0, inputs, held.rows, dtype=np.int64)
     starts = (firsts[:, None] + np.arange(0, held.rows, held.rows_active, dtype=np.int64)).ravel()
-    starts = np.append(starts[starts < operator.inputs], operator.inputs)
-    return Tiling(operator.inputs, operator.outputs, held, starts)
+    starts = np.append(starts[starts < inputs], inputs)
+    return Tiling(inputs, packed * operator.outputs, held, starts, sizes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from ohmfield.fields.decoders import ACTIVATIONS
 from ohmfield.fields.encodings.fourier import Coordinates, FourierEncoding, GaussianEncoding
 from ohmfield.fields.encodings.hash_grid import HashGrid
 from ohmfield.fields.field import Field
+from ohmfield.mapping.window import CONVOLUTIONS, Window
 from ohmfield.mapping.workload import Operator, Shapes
 from ohmfield.spec import InputError
 
@@ -50,6 +52,26 @@ Tracer = Callable[[Any, Call], list[Operator]]
 def _linear(module: Any, call: Call) -> list[Operator]:
     outputs, inputs = module.weight.shape
     return [Operator(call.id(), "linear", inputs=inputs, outputs=outputs, vectors=call.values / outputs)]
+
+
+def convolution(window: Window, weight: Tensor, call: Call) -> list[Operator]:
+    """One matrix per group, a vector per window; every input value counts once."""
+    positions = math.prod(call.output.shape[2:]) * len(call.output) / call.items
+    return [
+        Operator(
+            call.id(),
+            "linear",
+            inputs=window.size * weight.shape[1],
+            outputs=weight.shape[0] // window.groups,
+            vectors=positions,
+            groups=window.groups,
+            values=call.inputs[0].numel() / call.items,
+        )
+    ]
+
+
+def _conv(module: Any, call: Call) -> list[Operator]:
+    return convolution(Window.of(module), module.weight, call)
 
 
 def _embedding(module: nn.Embedding, call: Call) -> list[Operator]:
@@ -97,6 +119,7 @@ def _activation(function: str) -> Tracer:
 # call, so nothing inside is looked at. Add your own modules here; what no function declares shows as `host`.
 TRACERS: dict[type[nn.Module], Tracer] = {
     nn.Linear: _linear,
+    **dict.fromkeys(CONVOLUTIONS, _conv),
     nn.Embedding: _embedding,
     HashGrid: _hash_grid,
     FourierEncoding: _fourier,

@@ -16,7 +16,8 @@ class Operator:
     """One operator of a model, with the work of one item (one coordinate, one image, one token).
 
     `id` is module path + call index (`decoder.layers.0#0`).
-    `linear`: `vectors` products with `inputs` x `outputs` weights.
+    `linear`: `vectors` products with `inputs` x `outputs` weights, in each of `groups` that share nothing. Where the
+    vectors are windows that overlap, `values` is how many input values there are.
     `table`: `reads` rows of `outputs` values from `rows` stored rows.
     `address`: `reads` row addresses on `vectors` levels, from `inputs` coordinates.
     `interpolate`: `vectors` levels of `outputs` features, each from 2^`inputs` rows (`reads` in all).
@@ -30,6 +31,8 @@ class Operator:
     inputs: int = 0
     outputs: int = 0
     vectors: float = 1.0  # how often it runs per item
+    groups: int = 1
+    values: float = 0.0  # 0: as many as the vectors hold
     reads: float = 0.0
     rows: int = 0
     function: str = ""
@@ -44,7 +47,12 @@ class Operator:
     @property
     def macs(self) -> float:
         """Multiply-accumulates per item."""
-        return self.vectors * self.inputs * self.outputs if self.kind == "linear" else 0.0
+        return self.vectors * self.groups * self.inputs * self.outputs if self.kind == "linear" else 0.0
+
+    @property
+    def input_values(self) -> float:
+        """Values per item that its vectors are made of."""
+        return self.values or self.vectors * self.groups * self.inputs
 
 
 @dataclass(frozen=True)

@@ -64,20 +64,24 @@ def choose_gains(
 
 def layer_inputs(module: nn.Module, coords: Float[Tensor, "num dim"]) -> dict[str, Int[np.ndarray, "vectors inputs"]]:
     """Input codes that each converted linear layer sees at `coords`; at most `VECTORS`, evenly spread."""
-    seen: dict[str, np.ndarray] = {}
+    seen: dict[str, list[np.ndarray]] = {}
 
     def keep(layer: nn.Module, args: tuple[Tensor, ...]) -> None:
         assert isinstance(layer, ChipLinear)
-        codes = layer.input_codes(args[0]).numpy()
-        seen[layer.path] = codes[:: max(1, len(codes) // VECTORS)][:VECTORS]
+        seen.setdefault(layer.path, []).append(layer.input_codes(args[0], VECTORS).numpy())
 
     handles = [layer.register_forward_pre_hook(keep) for layer in chip_layers(module).values()]
     try:
-        predict(module, coords, chunk=len(coords))
+        predict(module, coords)
     finally:
         for handle in handles:
             handle.remove()
-    return seen
+    return {path: _spread(np.concatenate(parts)) for path, parts in seen.items()}
+
+
+def _spread(codes: Int[np.ndarray, "vectors inputs"]) -> Int[np.ndarray, "some inputs"]:
+    """`VECTORS` of them, evenly spread."""
+    return codes[:: max(1, len(codes) // VECTORS)][:VECTORS]
 
 
 def histograms(

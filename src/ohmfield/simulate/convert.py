@@ -5,7 +5,10 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from ohmfield.chip.chip import Chip
@@ -14,8 +17,10 @@ from ohmfield.chip.units import Crossbar, Unit
 from ohmfield.fields.decoders import ACTIVATIONS
 from ohmfield.fields.encodings.hash_grid import HashGrid, Interpolate
 from ohmfield.mapping.tile import tile
-from ohmfield.mapping.trace import TRACERS
+from ohmfield.mapping.trace import TRACERS, convolution
+from ohmfield.mapping.window import CONVOLUTIONS, Window, as_matrix
 from ohmfield.mapping.workload import Operator, Placement
+from ohmfield.simulate.convolution import ChipConv, ChipGroups
 from ohmfield.simulate.formats import ActivationFormat, Formats, GatherFormat, LinearFormat
 from ohmfield.simulate.layers import ChipActivation, ChipInterpolate, ChipLinear, ChipTable, Unchanged
 from ohmfield.simulate.plan import LayerPlan
@@ -38,7 +43,20 @@ def _linear(path: str, layer: nn.Module, target: Target) -> nn.Module:
     form = target.formats.get(path)
     if not isinstance(form, LinearFormat) or not isinstance(layer, nn.Linear):
         return Unchanged(layer)
-    return ChipLinear(path, layer, form, plan_of(path, layer, form, target.chip, target.placement), target.chip)
+    ((plan, _),) = packs_of(path, layer.weight, 1, form, target)
+    return ChipLinear(path, layer.weight, layer.bias, form, plan, target.chip)
+
+
+def _conv(path: str, layer: Any, target: Target) -> nn.Module:
+    form = target.formats.get(path)
+    if not isinstance(form, LinearFormat):
+        return Unchanged(layer)
+    window, weight, bias = Window.of(layer), layer.weight, layer.bias
+    parts = [
+        ChipConv(path, weight, bias, window, span, form, plan, target.chip)
+        for plan, span in packs_of(path, as_matrix(weight), window.groups, form, target)
+    ]
+    return parts[0] if len(parts) == 1 else ChipGroups(path, window, parts)
 
 
 def _activation(name: str) -> Converter:
@@ -71,16 +89,26 @@ def _hash_grid(path: str, grid: nn.Module, target: Target) -> nn.Module:
 
 CONVERTERS: dict[type[nn.Module], Converter] = {
     nn.Linear: _linear,
+    **dict.fromkeys(CONVOLUTIONS, _conv),
+    nn.ReLU: _activation("relu"),
     HashGrid: _hash_grid,
     **{kind: _activation(name) for name, kind in ACTIVATIONS.items()},
 }
 """How a module of exactly this type is converted; add your own. A module whose host runs it becomes `Unchanged`."""
 
-UNCHANGED: tuple[type[nn.Module], ...] = (nn.Linear, nn.Embedding, Interpolate, *ACTIVATIONS.values())
+UNCHANGED: tuple[type[nn.Module], ...] = (
+    nn.Linear,
+    *CONVOLUTIONS,
+    nn.Embedding,
+    nn.ReLU,
+    Interpolate,
+    *ACTIVATIONS.values(),
+)
 """What `convert_unchanged` wraps."""
 
 # A converted layer is traced as what it replaces, so a converted model has the operators of the model it was made from.
 TRACERS[ChipLinear] = TRACERS[nn.Linear]
+TRACERS[ChipConv] = TRACERS[ChipGroups] = lambda module, call: convolution(module.window, module.weight, call)
 TRACERS[ChipActivation] = lambda module, call: TRACERS[type(module.exact)](module.exact, call)
 TRACERS[Unchanged] = lambda module, call: TRACERS[type(module.inner)](module.inner, call)
 
@@ -99,21 +127,30 @@ def convert_unchanged(model: nn.Module) -> nn.Module:
     return _replaced(model, lambda path, child: Unchanged(child), UNCHANGED).eval()
 
 
-def plan_of(path: str, layer: nn.Linear, form: LinearFormat, chip: Chip, placement: Placement) -> LayerPlan:
-    """How the layer at `path` runs, from its site."""
-    site = placement.sites[f"{path}#0"]
-    check_drive(chip.units[site.unit], form, path)
-    operator = Operator(f"{path}#0", "linear", inputs=layer.in_features, outputs=layer.out_features)
-    return LayerPlan(
-        path=path,
-        unit=site.unit,
-        weight_bits=form.weight_bits,
-        input_bits=form.input.bits,
-        signed_input=form.input.signed,
-        starts=tile(operator, chip.units[site.unit], form.weight_bits).starts,
-        copies=site.copies,
-        wave=site.wave,
-    )
+def packs_of(
+    path: str, matrix: Float[Tensor, "outputs inputs"], groups: int, form: LinearFormat, target: Target
+) -> list[tuple[LayerPlan, tuple[int, int]]]:
+    """How each pack of the layer at `path` runs, and which groups it holds; a plain layer is one pack of one group."""
+    site = target.placement.sites[f"{path}#0"]
+    check_drive(target.chip.units[site.unit], form, path)
+    outputs, inputs = matrix.shape
+    operator = Operator(site.operator, "linear", inputs=inputs, outputs=outputs // groups, groups=groups)
+    cut = tile(operator, target.chip.units[site.unit], form.weight_bits)
+    made, first = [], 0
+    for index, size in enumerate(cut.pack_sizes):
+        plan = LayerPlan(
+            path=path if cut.packs == 1 else f"{path}[{index}]",
+            unit=site.unit,
+            weight_bits=form.weight_bits,
+            input_bits=form.input.bits,
+            signed_input=form.input.signed,
+            starts=cut.starts if size == cut.pack_sizes[0] else np.array([0, size * inputs]),
+            copies=site.copies,
+            wave=site.wave,
+        )
+        made.append((plan, (first, first + size)))
+        first += size
+    return made
 
 
 def check_drive(unit: Unit, form: LinearFormat, path: str) -> None:

@@ -16,9 +16,15 @@ from ohmfield.chip.units import Crossbar
 from ohmfield.compress.quantise import Rule, fit_grid, observe
 from ohmfield.fields.decoders import ACTIVATIONS
 from ohmfield.fields.encodings.hash_grid import HashGrid
+from ohmfield.mapping.place import ACTIVATION
+from ohmfield.mapping.window import CONVOLUTIONS, as_matrix
 from ohmfield.mapping.workload import Placement
 from ohmfield.numerics import Grid
+from ohmfield.spec import InputError
 
+WATCHED: tuple[type[nn.Module], ...] = (nn.Linear, *CONVOLUTIONS, nn.ReLU, HashGrid, *ACTIVATIONS.values())
+"""Modules whose values calibration looks at, by their exact type."""
+CHUNK, CHUNK_VALUES = 8192, 2**18  # items and input values per forward: activations stay at some ten megabytes
 HEADROOM = 1.25  # words hold this much more than calibration saw: other inputs, and errors of the cells
 
 
@@ -65,22 +71,31 @@ def choose_formats(
     finest that hold what was seen and a quarter more.
     """
     modules = dict(model.named_modules())
-    watched = {path: m for path, m in modules.items() if isinstance(m, (nn.Linear, HashGrid, *ACTIVATIONS.values()))}
+    watched = {path: module for path, module in modules.items() if type(module) in WATCHED}
     with observe(watched) as seen, torch.no_grad():
-        model(coords)
+        for first in range(0, len(coords), chunk_of(coords)):
+            model(coords[first : first + chunk_of(coords)])
     formats: dict[str, Format] = {}
     for path, module in watched.items():
-        if isinstance(module, nn.Linear):
+        if path not in seen.inputs:  # never called: it has no operator either
+            continue
+        if isinstance(module, (nn.Linear, *CONVOLUTIONS)):
             if (unit := unit_of(path, placement)) is not None:
-                made = _linear(module, chip, unit, placement, seen.inputs[path], seen.outputs[path], rule)
-                formats[path] = replace(made, weight=_snapped(made.weight, made.input, made.output, chip.requantiser))
+                formats[path] = linear_format(
+                    path, as_matrix(module.weight), chip, unit, placement, seen.inputs[path], seen.outputs[path], rule
+                )
         elif isinstance(module, HashGrid):
             if unit_of(f"{path}.interpolate", placement) is not None and chip.gather is not None:
                 formats[path] = _gather(module, chip, seen.outputs[path], rule)
-        elif unit_of(path, placement) is not None:
+        elif unit_of(path, placement) == ACTIVATION:
             largest = float(seen.inputs[path].abs().max()) * HEADROOM
             formats[path] = ActivationFormat(word_for(largest, chip.activation.word_bits))
     return formats
+
+
+def chunk_of(inputs: Float[Tensor, "items *dims"]) -> int:
+    """Items that one forward takes."""
+    return max(1, min(CHUNK, CHUNK_VALUES // max(1, inputs[0].numel())))
 
 
 def unit_of(path: str, placement: Placement) -> str | None:
@@ -89,12 +104,25 @@ def unit_of(path: str, placement: Placement) -> str | None:
     return None if site is None or site.unit == "host" else site.unit
 
 
-def _linear(
-    layer: nn.Linear, chip: Chip, unit: str, placement: Placement, inputs: Tensor, outputs: Tensor, rule: Rule
+def linear_format(
+    path: str,
+    weights: Float[Tensor, "outputs inputs"],
+    chip: Chip,
+    unit: str,
+    placement: Placement,
+    inputs: Tensor,
+    outputs: Tensor,
+    rule: Rule,
 ) -> LinearFormat:
+    """Grids of one layer on the unit of that name; `InputError` names the layer whose values give none."""
     held = chip.units[unit]
+    for what, values in (("weights", weights), ("inputs", inputs), ("outputs", outputs)):
+        if not bool(torch.isfinite(values).all()):
+            raise InputError(f"its {what} hold NaN or infinity on the calibration data; check the model", path)
+    if not bool(inputs.any()):
+        raise InputError("its inputs are all zero on the calibration data, so they have no range; give other data", path)
     weight = fit_grid(
-        layer.weight,
+        weights,
         placement.weight_bits,
         rule=rule,
         symmetric=isinstance(held, Crossbar) and held.array.encoding == "differential",
@@ -110,7 +138,7 @@ def _linear(
         power_of_two=True,
     )
     word = word_for(float(outputs.abs().max()) * HEADROOM, chip.requantiser.word_bits)
-    return LinearFormat(weight, placement.weight_bits, grid, word)
+    return LinearFormat(_snapped(weight, grid, word, chip.requantiser), placement.weight_bits, grid, word)
 
 
 def _snapped(weight: Grid, inputs: Grid, word: Word, unit: Requantiser) -> Grid:

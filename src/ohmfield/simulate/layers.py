@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ohmfield import tally
-from ohmfield._kernels import hash_lookup
+from ohmfield._kernels import hash_lookup, words
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.digital import ActivationUnit, GatherUnit
-from ohmfield.chip.fixed import requantise
+from ohmfield.chip.fixed import dyadic, requantise
 from ohmfield.chip.gather_twin import axis_weights, interpolate
 from ohmfield.chip.twins import activate, output_word
 from ohmfield.numerics import Grid, straight_through
@@ -25,18 +27,34 @@ from ohmfield.simulate.plan import LayerPlan
 from ohmfield.simulate.products import Product
 
 
+CALL = 2**36  # vector numbers that each call of a module has for itself
+
+
 @dataclass
 class Pass:
-    """One forward over a chunk: number of its first item, and how often each module was called so far."""
+    """One forward over a chunk: its first item and how many there are, and how often each module was called so far."""
 
     first: int = 0
+    items: int = 1
     calls: Counter[str] = field(default_factory=Counter)
+
+    def call(self, path: str) -> int:
+        """Index of the next call of the module at `path`."""
+        self.calls[path] += 1
+        return self.calls[path] - 1
 
     def operator(self, path: str) -> str:
         """Declared id of the next call of the module at `path`."""
-        self.calls[path] += 1
-        return f"{path}#{self.calls[path] - 1}"
+        return f"{path}#{self.call(path)}"
 
+    def first_vector(self, vectors: int, call: int) -> int:
+        """Number of the first of so many vectors of this chunk: an item's vectors keep their numbers in any chunk."""
+        return call * CALL + self.first * (vectors // self.items)
+
+
+Kept = TypeVar("Kept")
+Finish = tuple[Tensor, Tensor, Tensor | None]
+"""Bias, then multiplier and right shift per output; a factor and None where the requantiser multiplies floats."""
 
 current_pass: ContextVar[Pass | None] = ContextVar("current_pass", default=None)
 
@@ -50,55 +68,138 @@ class ChipLinear(nn.Module):
     """A linear layer on a unit: input codes, product, bias in the accumulator, requantiser.
 
     `product` is what multiplies in `eval`; None means ideal cells and lossless conversions. In `train` the forward is
-    the fake-quantised product, with the gradient of rounded weights and inputs.
+    the fake-quantised product, with the gradient of rounded weights and inputs. Layers with other vectors than the
+    rows of their input override `integers`, `vectors`, `arranged` and `soft`.
     """
 
-    def __init__(self, path: str, linear: nn.Linear, form: LinearFormat, plan: LayerPlan, chip: Chip) -> None:
+    def __init__(
+        self, path: str, weight: Tensor, bias: Tensor | None, form: LinearFormat, plan: LayerPlan, chip: Chip
+    ) -> None:
         super().__init__()
-        self.path, self.form, self.plan, self.chip = path, form, plan, chip
-        self.weight, self.bias = linear.weight, linear.bias
+        self.path, self.module_path, self.form, self.plan, self.chip = plan.path, path, form, plan, chip
+        self.weight, self.bias = weight, bias
         self.product: Product | None = None
+        self._kept: dict[str, tuple[object, Any]] = {}
 
     def weight_codes(self) -> Int[Tensor, "outputs inputs"]:
         """int64 codes of the weights as they are now."""
-        return self.form.weight.codes(self.weight.detach()).long()
+        return self._once("codes", lambda: self._codes())
 
-    def input_codes(self, x: Float[Tensor, "*items inputs"]) -> Int[Tensor, "vectors inputs"]:
-        """int32 codes of the inputs."""
-        return self.form.input.codes(x.detach()).to(torch.int32).flatten(0, -2)
+    def input_codes(self, x: Float[Tensor, "*items inputs"], most: int | None = None) -> Int[Tensor, "vectors inputs"]:
+        """int32 codes of the vectors that `x` makes; `most` of them if given, evenly spread."""
+        codes = self.integers(x.detach())
+        every, parts = 1, []
+        if most is not None:
+            every = max(1, self.num_vectors(codes) // most)
+        for rows, vectors in self.vectors(codes):
+            parts.append(torch.from_numpy(vectors[-rows.start % every :: every].copy()))
+        return torch.cat(parts)[:most]
 
-    def forward(self, x: Float[Tensor, "*items inputs"]) -> Float[Tensor, "*items outputs"]:
+    def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*out"]:
         """Words of the output, as exact float32 values."""
         if not self.training:
             return self._chip(x, self.product or self._ideal())
         word = self.form.output
-        soft = nn.functional.linear(self.form.input.fake(x), self.form.weight.fake(self.weight), self.bias)
-        return Grid(bits=word.bits, signed=True, scale=word.step).fake(soft)
+        return Grid(bits=word.bits, signed=True, scale=word.step).fake(self.soft(self.form.input.fake(x)))
+
+    # ---- what makes it a linear layer --------------------------------------------------------------------------------
+
+    def integers(self, x: Float[Tensor, "*shape"]) -> Int[np.ndarray, "*codes"]:
+        """int32 codes of the input, each value once."""
+        return self._quantised(x)
+
+    def num_vectors(self, codes: Int[np.ndarray, "*codes"]) -> int:
+        """Vectors that `integers` make."""
+        return codes.size // codes.shape[-1]
+
+    def vectors(
+        self, codes: Int[np.ndarray, "*codes"]
+    ) -> Iterator[tuple[slice, Int[np.ndarray, "vectors inputs"]]]:
+        """(their numbers, the vectors that are multiplied), in one or more chunks that may share their memory."""
+        yield slice(0, self.num_vectors(codes)), codes.reshape(-1, codes.shape[-1])
+
+    def arranged(self, out: Float[Tensor, "vectors outputs"], x: Float[Tensor, "*shape"]) -> Float[Tensor, "*out"]:
+        """The outputs of all vectors in the shape of the layer's output."""
+        return out.reshape(*x.shape[:-1], out.shape[-1])
+
+    def soft(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*out"]:
+        """The product in floats, of rounded weights and of inputs that are rounded already."""
+        return nn.functional.linear(x, self.form.weight.fake(self.weight), self.bias)
+
+    def own_bias(self) -> Float[Tensor, " outputs"] | None:
+        """The bias of its outputs."""
+        return self.bias
+
+    def _codes(self) -> Int[Tensor, "outputs inputs"]:
+        return self.form.weight.codes(self.weight.detach()).long()
+
+    def _channel_scale(self) -> Float[Tensor, " outputs"]:
+        outputs = self.weight_codes().shape[0]
+        return torch.as_tensor(self.form.weight.scale).double().flatten().expand(outputs)
+
+    # ---- the product -------------------------------------------------------------------------------------------------
 
     def accumulator_factor(self, step: float) -> Float[Tensor, " outputs"]:
         """What one accumulator count of each output is worth, float64; `step` in cell levels."""
-        scale = torch.as_tensor(self.form.weight.scale).double().flatten().expand(self.weight.shape[0])
-        return scale * float(self.form.input.scale) * step
+        return self._channel_scale() * float(self.form.input.scale) * step
 
     def bias_codes(self, step: float) -> Int[Tensor, " outputs"]:
         """Bias in accumulator counts, minus what the zero point of the inputs adds; rounded half up once."""
         factor = self.accumulator_factor(step)
-        bias = torch.zeros_like(factor) if self.bias is None else self.bias.detach().double() / factor
+        own = self.own_bias()
+        bias = torch.zeros_like(factor) if own is None else own.detach().double() / factor
         static = float(self.form.input.zero) * self.weight_codes().sum(1).double() / step
         return torch.floor(bias - static + 0.5).long()
 
     def _ideal(self) -> Product:
-        return exact_product(self.weight_codes().numpy(), self.plan, self.chip)
+        return self._once("ideal", lambda: exact_product(self.weight_codes().numpy(), self.plan, self.chip))
+
+    def _once(self, name: str, make: Callable[[], Kept]) -> Kept:
+        """What `make` derives from weights and format, kept until they change."""
+        tensors = [tensor for tensor in (self.weight, self.bias) if tensor is not None]
+        state = (id(self.form), *((id(tensor), tensor.data_ptr(), tensor._version) for tensor in tensors))
+        if name not in self._kept or self._kept[name][0] != state:
+            self._kept[name] = (state, make())
+        return self._kept[name][1]
 
     @torch.no_grad()
     def _chip(self, x: Tensor, product: Product) -> Tensor:
         now = _pass()
-        out, counts = product.run(self.input_codes(x).numpy(), now.first)
-        tally.count(now.operator(self.path), **counts)
-        word = self.form.output
-        factor = self.accumulator_factor(product.step) * 2.0**word.fraction
-        codes = requantise(torch.from_numpy(out) + self.bias_codes(product.step), factor, self.chip.requantiser, word)
-        return word.values(codes).reshape(*x.shape[:-1], -1)
+        call = now.call(self.path)
+        codes = self.integers(x)
+        count = self.num_vectors(codes)
+        first = now.first_vector(count, call)
+        finish = self._once(f"finish {product.step}", lambda: self._finish(product.step))
+        out = np.empty((count, len(self.weight_codes())), dtype=np.float32)
+        for rows, vectors in self.vectors(codes):
+            sums, counts = product.run(vectors, first + rows.start)
+            tally.count(f"{self.module_path}#{call}", **counts)
+            self._write(sums, finish, out[rows])
+        return self.arranged(torch.from_numpy(out), x)
+
+    def _finish(self, step: float) -> Finish:
+        factor = self.accumulator_factor(step) * 2.0**self.form.output.fraction
+        bias = self.bias_codes(step)
+        if self.chip.requantiser.rule == "float":
+            return bias, factor, None
+        multiplier, shift = dyadic(factor, self.chip.requantiser)
+        return bias, multiplier, shift
+
+    def _write(self, sums: np.ndarray, finish: Finish, out: np.ndarray) -> None:
+        """Bias, scale and word of `sums` into `out`, float32."""
+        word, (bias, multiplier, shift) = self.form.output, finish
+        if shift is None:  # the requantiser multiplies in double precision
+            made = word.values(requantise(torch.from_numpy(sums) + bias, multiplier, self.chip.requantiser, word))
+            np.copyto(out, made.numpy())
+            return
+        words.requantise(sums, bias.numpy(), multiplier.numpy(), shift.numpy(), word.low, word.high, word.step, out)
+
+    def _quantised(self, x: Tensor, out: np.ndarray | None = None) -> np.ndarray:
+        grid = self.form.input
+        values = x.detach().contiguous().numpy()
+        out = np.empty(values.shape, dtype=np.int32) if out is None else out
+        words.quantise(values, float(grid.scale), int(grid.zero), grid.low, grid.high, out)
+        return out
 
 
 class ChipActivation(nn.Module):
@@ -117,7 +218,8 @@ class ChipActivation(nn.Module):
         """Words of the result, as exact float32 values."""
         if not self.training:
             tally.count(_pass().operator(self.path), values=float(x.numel()))
-            return self.twin(x)
+            made = self.twin(x)
+            return x.copy_(made) if getattr(self.exact, "inplace", False) else made
         return straight_through(self.exact(x), self.twin(x.detach()))
 
     def twin(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

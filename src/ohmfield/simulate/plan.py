@@ -12,9 +12,9 @@ from ohmfield.simulate.conversion import Driving
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """How one linear layer runs: unit, widths, row groups, copies, and the wave it is written in."""
+    """How one linear layer, or one pack of a grouped one, runs: unit, widths, row groups, copies, and its wave."""
 
-    path: str
+    path: str  # module path; of a pack with its number, "features.3[0]"
     unit: str
     weight_bits: int
     input_bits: int

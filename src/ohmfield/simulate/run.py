@@ -13,11 +13,11 @@ from ohmfield.chip.chip import Chip
 from ohmfield.simulate.choose import product_of
 from ohmfield.simulate.conversion import IDEAL, Causes
 from ohmfield.simulate.convert import chip_layers
+from ohmfield.simulate.formats import chunk_of
 from ohmfield.simulate.layers import Pass, current_pass
 from ohmfield.simulate.programmed import Programmed
 from ohmfield.simulate.writing import program_layer
-
-CHUNK = 8192  # items per forward: no tensor of a field grows past some ten megabytes
+from ohmfield.spec import InputError
 
 
 def program(
@@ -49,9 +49,9 @@ def install(module: nn.Module, chip: Chip, programmed: Programmed | None, causes
 
 
 @contextmanager
-def starting_at(first: int) -> Iterator[Pass]:
-    """While open, one forward over items numbered from `first`."""
-    token = current_pass.set(made := Pass(first))
+def starting_at(first: int, items: int = 1) -> Iterator[Pass]:
+    """While open, one forward over so many items numbered from `first`."""
+    token = current_pass.set(made := Pass(first, items))
     try:
         yield made
     finally:
@@ -59,10 +59,25 @@ def starting_at(first: int) -> Iterator[Pass]:
 
 
 @torch.no_grad()
-def predict(module: nn.Module, coords: Float[Tensor, "num dim"], chunk: int = CHUNK) -> Float[Tensor, "num channels"]:
-    """Values at `coords`, in chunks; item numbers run through, so read noise does not depend on the chunk."""
+def predict(
+    module: nn.Module, inputs: Tensor, chunk: int | None = None
+) -> Float[Tensor, "num *outputs"]:
+    """What `module` makes of `inputs` [items, ...], in chunks.
+
+    Item numbers run through, so read noise does not depend on the chunk. `InputError` where the module gives anything
+    but one tensor with an entry per item.
+    """
     parts = []
-    for first in range(0, len(coords), chunk):
-        with starting_at(first):
-            parts.append(module(coords[first : first + chunk]))
+    chunk = chunk or chunk_of(inputs)
+    for first in range(0, len(inputs), chunk):
+        part = inputs[first : first + chunk]
+        with starting_at(first, len(part)):
+            made = module(part)
+        if not isinstance(made, Tensor) or made.dim() == 0 or len(made) != len(part):
+            what = f"a tensor of shape {tuple(made.shape)}" if isinstance(made, Tensor) else f"a {type(made).__name__}"
+            raise InputError(
+                f"the model returns {what} for {len(part)} inputs; it must return one tensor with an entry per input: "
+                "wrap it in a module that picks one"
+            )
+        parts.append(made)
     return torch.cat(parts)
