@@ -29,10 +29,10 @@ from ohmfield.signals.image import photo as photograph
 from ohmfield.simulate.calibrate import layer_inputs
 from ohmfield.simulate.conversion import Causes
 from ohmfield.simulate.convert import convert
-from ohmfield.simulate.formats import choose_formats
+from ohmfield.simulate.formats import CHUNK, choose_formats
 from ohmfield.simulate.integer import fake_quantised_forward, integer_forward
 from ohmfield.simulate.layers import ChipLinear
-from ohmfield.simulate.run import CHUNK, install, predict, program
+from ohmfield.simulate.run import install, predict, program
 
 CODES = 255  # of the picture, 8 bits
 

@@ -84,7 +84,7 @@ def test_instances_are_other_chips(analog: Deployment) -> None:
     scores = analog.instances([3, 5, 6])
     assert scores[0] == pytest.approx(analog.quality["psnr_dB"], abs=1e-9)
     assert len(set(scores)) == 3
-    assert torch.equal(predict(analog.module, analog.signal.coords), analog.picture)  # back on its own instance
+    assert torch.equal(predict(analog.module, analog.given.inputs), analog.picture)  # back on its own instance
 
 
 def test_a_digital_chip_loses_only_what_quantising_loses(field: Field, signal: Points) -> None:

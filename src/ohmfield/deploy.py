@@ -1,4 +1,4 @@
-"""`deploy`: a model, a chip, a signal - the picture that chip would show, and what it would cost."""
+"""`deploy`: a model, a chip, data - what that chip would make of it, and what it would cost."""
 
 from __future__ import annotations
 
@@ -18,20 +18,24 @@ from ohmfield.cost.evaluate import evaluate
 from ohmfield.fields.encodings.fourier import GaussianEncoding
 from ohmfield.fit.loop import fit
 from ohmfield.fit.options import FitOptions
+from ohmfield.mapping.fold import fold_batch_norms
 from ohmfield.mapping.place import place
 from ohmfield.mapping.trace import trace
-from ohmfield.mapping.workload import Placement, Workload
+from ohmfield.mapping.workload import Placement, Shapes, Workload
 from ohmfield.numerics import Noise
+from ohmfield.signals.examples import Examples
 from ohmfield.signals.points import Points
 from ohmfield.simulate.calibrate import VECTORS, CodeHistogram, choose_gains, histograms
 from ohmfield.simulate.convert import chip_layers, convert
-from ohmfield.simulate.formats import choose_formats
+from ohmfield.simulate.formats import choose_formats, chunk_of
+from ohmfield.simulate.given import Data, Given, given
 from ohmfield.simulate.noisy import with_noise, without_noise
 from ohmfield.simulate.products import CrossbarProduct
 from ohmfield.simulate.programmed import Programmed
 from ohmfield.simulate.run import install, predict, program
 from ohmfield.simulate.waterfall import waterfall
-from ohmfield.spec import knob, spec
+from ohmfield.spec import InputError, knob, spec
+from ohmfield.tally import Tally
 
 Progress = Callable[[str], None]
 EXAMPLE_ITEMS = 64  # coordinates that a trace runs
@@ -55,7 +59,11 @@ class Recipe:
 
 @dataclass(frozen=True, eq=False)
 class Deployment:
-    """What one chip makes of one model: the picture, its quality, where it was lost, and the bill."""
+    """What one chip makes of one model: its outputs, their quality, where it was lost, and the bill.
+
+    `picture` holds the outputs of the inputs that were scored, `given` those inputs and the score; of a signal of
+    points it is the picture.
+    """
 
     chip: Chip
     recipe: Recipe
@@ -65,22 +73,22 @@ class Deployment:
     placement: Placement
     workload: Workload
     bill: Bill
-    picture: Float[Tensor, "num channels"]
+    picture: Float[Tensor, "num *outputs"]
     quality: dict[str, float]
     float_quality: dict[str, float]
     waterfall: tuple[tuple[str, float], ...]
     histograms: dict[str, CodeHistogram]
-    signal: Points = field(repr=False)
+    given: Given = field(repr=False)
     notes: tuple[str, ...] = ()
 
     def instances(self, seeds: Sequence[int]) -> list[float]:
-        """PSNR in dB on other chips of the same design: same weights and converter ranges, newly drawn errors."""
+        """The headline score on other chips of this design: same weights and converter ranges, newly drawn errors."""
         gains = {path: layer.gains for path, layer in self.programmed.layers.items()}
         scores = []
         for seed in seeds:
             drawn = program(self.module, self.chip, seed=seed, elapsed_s=self.programmed.elapsed_s, gains=gains)
             install(self.module, self.chip, drawn)
-            scores.append(self.signal.score(predict(self.module, self.signal.coords))["psnr_dB"])
+            scores.append(self.given.headline(predict(self.module, self.given.inputs)))
         install(self.module, self.chip, self.programmed)
         return scores
 
@@ -88,16 +96,18 @@ class Deployment:
 def deploy(
     model: nn.Module,
     chip: Chip | str,
-    data: Points,
+    data: Data,
     recipe: Recipe | None = None,
     *,
+    calibrate: Tensor | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Deployment:
-    """`model` on `chip`, showing `data`: calibrated, tuned if the recipe says so, written into one drawn instance, run.
+    """`model` on `chip`, run on `data`: calibrated, tuned if the recipe says so, written into one drawn instance.
 
-    `chip` may be the name of a preset or of a file; `seed` is the chip instance. Grids and converter ranges are
-    calibrated on `calibration_points` coordinates drawn between those that are scored.
+    `model` takes one tensor whose first axis counts items and returns one. `chip` may be the name of a preset or of a
+    file; `seed` is the chip instance. `data` is a signal, examples, a batch of inputs, or (inputs, labels or targets);
+    `simulate.given.given` says how each is scored and what calibration sees: never what is scored.
     Raises `InputError` where the chip cannot hold the model.
     """
     recipe, say = recipe or Recipe(), progress or (lambda _: None)
@@ -105,13 +115,18 @@ def deploy(
     model = copy.deepcopy(model).eval()
     notes: list[str] = []
     say("trace and place")
-    shapes = trace(model, data.coords[:EXAMPLE_ITEMS])
+    check_weights(model)
+    what = given(data, model, recipe.calibration_points, calibrate)
+    float_scores = what.score(predict(model, what.inputs))
+    example = what.calibration[: min(EXAMPLE_ITEMS, chunk_of(what.calibration))]
+    model, folded = fold_batch_norms(model, example)
+    notes += folded
+    shapes = trace(model, example)
     placement = place(shapes, chip, recipe.weight_bits, recipe.input_bits)
-    float_scores = data.score(predict(model, data.coords))
-    floats = [("float", float_scores["psnr_dB"])]
+    floats = [("float", float_scores[what.metric])]
     notes += _draw_projections(model, chip, recipe, seed)
     say("calibrate")
-    chosen = _calibration_coords(data, recipe)
+    chosen = what.calibration
     module = _converted(model, chip, placement, chosen, recipe)
     if recipe.tune_steps:
         say(f"tune, {recipe.tune_steps} steps")
@@ -119,7 +134,7 @@ def deploy(
             tune(module, data, recipe)
         elif any(isinstance(chip.units[layer.plan.unit], Crossbar) for layer in chip_layers(module).values()):
             model = without_noise(tune(with_noise(model, module, chip, chosen), data, recipe))
-            floats.append(("tuned", data.score(predict(model, data.coords))["psnr_dB"]))
+            floats.append(("tuned", what.headline(predict(model, what.inputs))))
             module = _converted(model, chip, placement, chosen, recipe)
         else:
             notes.append("noise-aware tuning left the model as it was: no layer of it is analog here")
@@ -127,9 +142,11 @@ def deploy(
     say("program one instance")
     programmed = program(module, chip, seed=seed, elapsed_s=recipe.elapsed_s, gains=gains)
     say("run")
-    losses = waterfall(module, chip, programmed, data.coords, lambda values: data.score(values)["psnr_dB"])
-    workload = Workload(shapes, float(len(data)), tally=losses.tally, tally_items=float(len(data)))
-    notes += _paths(module, chip, recipe)
+    losses = waterfall(module, chip, programmed, what.inputs, what.headline)
+    check_tally(shapes, losses.tally)
+    ran = float(len(what.inputs))
+    workload = Workload(shapes, what.items, what.inference, tally=losses.tally, tally_items=ran)
+    notes += _paths(module, chip, recipe, what)
     return Deployment(
         chip=chip,
         recipe=recipe,
@@ -140,17 +157,37 @@ def deploy(
         workload=workload,
         bill=evaluate(chip, workload, placement),
         picture=losses.picture,
-        quality=data.score(losses.picture),
+        quality=what.score(losses.picture),
         float_quality=float_scores,
         waterfall=(*floats, *losses.scores),
         histograms=histograms(module, chip, programmed, chosen),
-        signal=data,
+        given=what,
         notes=tuple(notes),
     )
 
 
-def tune(module: nn.Module, data: Points, recipe: Recipe) -> nn.Module:
+def check_weights(model: nn.Module) -> None:
+    """Raises `InputError` naming the first parameter that holds NaN or infinity."""
+    for name, parameter in model.named_parameters():
+        if parameter.is_floating_point() and not bool(torch.isfinite(parameter).all()):
+            raise InputError("holds NaN or infinity; train or load the model again", name)
+
+
+def check_tally(shapes: Shapes, tally: Tally) -> None:
+    """Raises `InputError` where a layer ran that the trace, over other inputs, had not seen."""
+    unseen = sorted(set(tally.counts) - {operator.id for operator in shapes.operators})
+    if unseen:
+        raise InputError(
+            "ran on the scored inputs but not in the trace: which layers run depends on the data, which a bill cannot "
+            "state; deploy the branches as models of their own",
+            unseen[0],
+        )
+
+
+def tune(module: nn.Module, data: Data, recipe: Recipe) -> nn.Module:
     """Trains every parameter of `module` in place on `data`, `tune_steps` long; comes back in `eval` mode."""
+    if not isinstance(data, (Points, Examples)):
+        raise InputError("tune_steps needs a signal or `Examples` to learn from; a batch of inputs has no answers")
     options = FitOptions(
         steps=recipe.tune_steps, batch=recipe.tune_batch, learning_rate=recipe.tune_rate, epsilon=1e-8, seed=1
     )
@@ -159,14 +196,9 @@ def tune(module: nn.Module, data: Points, recipe: Recipe) -> nn.Module:
 
 
 def _converted(
-    model: nn.Module, chip: Chip, placement: Placement, coords: Float[Tensor, "num dim"], recipe: Recipe
+    model: nn.Module, chip: Chip, placement: Placement, coords: Float[Tensor, "num *dims"], recipe: Recipe
 ) -> nn.Module:
     return convert(model, chip, placement, choose_formats(model, chip, placement, coords, recipe.calibration))
-
-
-def _calibration_coords(data: Points, recipe: Recipe) -> Float[Tensor, "num dim"]:
-    """Coordinates drawn anywhere in the signal's box: none of them is one that is scored, save by chance."""
-    return Noise(0).at("calibration").uniform((recipe.calibration_points, data.dim))
 
 
 def _draw_projections(model: nn.Module, chip: Chip, recipe: Recipe, seed: int) -> list[str]:
@@ -206,11 +238,11 @@ def grown_projection(chip: Chip, like: Float[Tensor, "dim num"], noise: Noise) -
     return None
 
 
-def _paths(module: nn.Module, chip: Chip, recipe: Recipe) -> list[str]:
+def _paths(module: nn.Module, chip: Chip, recipe: Recipe, what: Given) -> list[str]:
     """Which way each layer's product was computed, and what was assumed."""
     notes = [
-        f"grids by {recipe.calibration} on {recipe.calibration_points} coordinates between those that are scored, "
-        f"converter ranges on {VECTORS} of them; both see the design, not the instance"
+        f"grids by {recipe.calibration} on {what.note}, "
+        f"converter ranges on {VECTORS} vectors of them; both see the design, not the instance"
     ]
     for path, layer in chip_layers(module).items():
         unit = chip.units[layer.plan.unit]

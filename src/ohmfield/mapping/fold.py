@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
 
 from ohmfield.mapping.window import CONVOLUTIONS
 
@@ -114,7 +115,7 @@ class _Watch(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         if not self.inside and out is not None and not isinstance(out, (int, bool, float, torch.Size, torch.dtype)):
-            for value in torch.utils._pytree.tree_leaves((args, kwargs)):
+            for value in tree_leaves((args, kwargs)):
                 if isinstance(value, Tensor) and id(value) in self.written:
                     self.uses[id(value)] += 1
         return out

@@ -111,9 +111,7 @@ class Window:
                 first = (item * view.shape[1] + line) * rest
                 yield slice(first, first + count), memory[:count]
 
-    def windows(
-        self, padded: Int[np.ndarray, "items *sizes channels"]
-    ) -> Int[np.ndarray, "items *positions channels"]:
+    def windows(self, padded: Int[np.ndarray, "items *sizes channels"]) -> Int[np.ndarray, "items *positions channels"]:
         """A view [items, *positions, *kernel, channels]: nothing is copied."""
         sizes, strides = padded.shape[1:-1], padded.strides[1:-1]
         step = [stride * by for stride, by in zip(strides, self.stride, strict=True)]

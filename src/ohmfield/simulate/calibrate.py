@@ -41,7 +41,7 @@ class CodeHistogram:
 def choose_gains(
     module: nn.Module,
     chip: Chip,
-    coords: Float[Tensor, "num dim"],
+    coords: Float[Tensor, "num *dims"],
     *,
     rule: Rule = "mse",
     granularity: Literal["layer", "slice"] = "layer",
@@ -62,7 +62,7 @@ def choose_gains(
     return gains
 
 
-def layer_inputs(module: nn.Module, coords: Float[Tensor, "num dim"]) -> dict[str, Int[np.ndarray, "vectors inputs"]]:
+def layer_inputs(module: nn.Module, coords: Float[Tensor, "num *dims"]) -> dict[str, Int[np.ndarray, "vectors inputs"]]:
     """Input codes that each converted linear layer sees at `coords`; at most `VECTORS`, evenly spread."""
     seen: dict[str, list[np.ndarray]] = {}
 
@@ -85,7 +85,7 @@ def _spread(codes: Int[np.ndarray, "vectors inputs"]) -> Int[np.ndarray, "some i
 
 
 def histograms(
-    module: nn.Module, chip: Chip, programmed: Programmed, coords: Float[Tensor, "num dim"]
+    module: nn.Module, chip: Chip, programmed: Programmed, coords: Float[Tensor, "num *dims"]
 ) -> dict[str, CodeHistogram]:
     """A code histogram per operator id, of the first copy of this instance, read noise left out."""
     made: dict[str, CodeHistogram] = {}

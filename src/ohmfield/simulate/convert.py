@@ -17,7 +17,7 @@ from ohmfield.chip.units import Crossbar, Unit
 from ohmfield.fields.decoders import ACTIVATIONS
 from ohmfield.fields.encodings.hash_grid import HashGrid, Interpolate
 from ohmfield.mapping.tile import tile
-from ohmfield.mapping.trace import TRACERS, convolution
+from ohmfield.mapping.trace import ROOT, TRACERS, convolution
 from ohmfield.mapping.window import CONVOLUTIONS, Window, as_matrix
 from ohmfield.mapping.workload import Operator, Placement
 from ohmfield.simulate.convolution import ChipConv, ChipGroups
@@ -42,7 +42,7 @@ Converter = Callable[[str, nn.Module, Target], nn.Module]
 def _linear(path: str, layer: nn.Module, target: Target) -> nn.Module:
     form = target.formats.get(path)
     if not isinstance(form, LinearFormat) or not isinstance(layer, nn.Linear):
-        return Unchanged(layer)
+        return Unchanged(layer, path)
     ((plan, _),) = packs_of(path, layer.weight, 1, form, target)
     return ChipLinear(path, layer.weight, layer.bias, form, plan, target.chip)
 
@@ -50,7 +50,7 @@ def _linear(path: str, layer: nn.Module, target: Target) -> nn.Module:
 def _conv(path: str, layer: Any, target: Target) -> nn.Module:
     form = target.formats.get(path)
     if not isinstance(form, LinearFormat):
-        return Unchanged(layer)
+        return Unchanged(layer, path)
     window, weight, bias = Window.of(layer), layer.weight, layer.bias
     parts = [
         ChipConv(path, weight, bias, window, span, form, plan, target.chip)
@@ -63,7 +63,7 @@ def _activation(name: str) -> Converter:
     def convert_one(path: str, module: nn.Module, target: Target) -> nn.Module:
         form = target.formats.get(path)
         if not isinstance(form, ActivationFormat):
-            return Unchanged(module)
+            return Unchanged(module, path)
         return ChipActivation(path, name, module, form, target.chip.activation)
 
     return convert_one
@@ -180,7 +180,7 @@ def _replaced(
     made = copy.deepcopy(model)
     for parent_path, parent, name, child in list(_children(made, "", kinds)):
         setattr(parent, name, make(f"{parent_path}.{name}" if parent_path else name, child))
-    return make("", made) if type(made) in kinds else made
+    return make(ROOT, made) if type(made) in kinds else made
 
 
 def _children(

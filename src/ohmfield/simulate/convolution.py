@@ -127,7 +127,7 @@ class ChipGroups(nn.Module):
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, window: Window, groups: int) -> Tensor:
     """The convolution of `window` in floats, with so many of its groups."""
-    mode = {"mode": "constant"} if window.border == "zeros" else {"mode": window.border}
-    padded = nn.functional.pad(x, window.widths, **mode) if any(window.widths) else x
+    mode = "constant" if window.border == "zeros" else window.border
+    padded = nn.functional.pad(x, window.widths, mode=mode) if any(window.widths) else x
     convolution = FUNCTIONS[len(window.kernel)]
     return convolution(padded, weight, bias, window.stride, 0, window.dilation, groups)

@@ -17,6 +17,7 @@ from ohmfield.compress.quantise import Rule, fit_grid, observe
 from ohmfield.fields.decoders import ACTIVATIONS
 from ohmfield.fields.encodings.hash_grid import HashGrid
 from ohmfield.mapping.place import ACTIVATION
+from ohmfield.mapping.trace import ROOT
 from ohmfield.mapping.window import CONVOLUTIONS, as_matrix
 from ohmfield.mapping.workload import Placement
 from ohmfield.numerics import Grid
@@ -62,7 +63,7 @@ def choose_formats(
     model: nn.Module,
     chip: Chip,
     placement: Placement,
-    coords: Float[Tensor, "num dim"],
+    coords: Float[Tensor, "num *dims"],
     rule: Rule = "mse",
 ) -> dict[str, Format]:
     """A format for every layer that `placement` puts on a unit, from what the float `model` does at `coords`.
@@ -70,20 +71,19 @@ def choose_formats(
     Grids of inputs and tables have power-of-two scales, so a word becomes an input code by a shift. Words are the
     finest that hold what was seen and a quarter more.
     """
-    modules = dict(model.named_modules())
-    watched = {path: module for path, module in modules.items() if type(module) in WATCHED}
+    watched = {path or ROOT: module for path, module in model.named_modules() if type(module) in WATCHED}
     with observe(watched) as seen, torch.no_grad():
         for first in range(0, len(coords), chunk_of(coords)):
             model(coords[first : first + chunk_of(coords)])
+    rules = Rules(chip, placement, rule)
     formats: dict[str, Format] = {}
     for path, module in watched.items():
         if path not in seen.inputs:  # never called: it has no operator either
             continue
         if isinstance(module, (nn.Linear, *CONVOLUTIONS)):
             if (unit := unit_of(path, placement)) is not None:
-                formats[path] = linear_format(
-                    path, as_matrix(module.weight), chip, unit, placement, seen.inputs[path], seen.outputs[path], rule
-                )
+                matrix = as_matrix(torch.as_tensor(module.weight))
+                formats[path] = linear_format(path, matrix, unit, (seen.inputs[path], seen.outputs[path]), rules)
         elif isinstance(module, HashGrid):
             if unit_of(f"{path}.interpolate", placement) is not None and chip.gather is not None:
                 formats[path] = _gather(module, chip, seen.outputs[path], rule)
@@ -104,23 +104,30 @@ def unit_of(path: str, placement: Placement) -> str | None:
     return None if site is None or site.unit == "host" else site.unit
 
 
+@dataclass(frozen=True)
+class Rules:
+    """What formats follow from, besides values."""
+
+    chip: Chip
+    placement: Placement
+    rule: Rule
+
+
 def linear_format(
-    path: str,
-    weights: Float[Tensor, "outputs inputs"],
-    chip: Chip,
-    unit: str,
-    placement: Placement,
-    inputs: Tensor,
-    outputs: Tensor,
-    rule: Rule,
+    path: str, weights: Float[Tensor, "outputs inputs"], unit: str, values: tuple[Tensor, Tensor], rules: Rules
 ) -> LinearFormat:
-    """Grids of one layer on the unit of that name; `InputError` names the layer whose values give none."""
+    """Grids of one layer on the unit of that name, for the inputs and outputs in `values`.
+
+    `InputError` names the layer whose values give none.
+    """
+    chip, placement, rule = rules.chip, rules.placement, rules.rule
+    inputs, outputs = values
     held = chip.units[unit]
-    for what, values in (("weights", weights), ("inputs", inputs), ("outputs", outputs)):
-        if not bool(torch.isfinite(values).all()):
+    for what, numbers in (("weights", weights), ("inputs", inputs), ("outputs", outputs)):
+        if not bool(torch.isfinite(numbers).all()):
             raise InputError(f"its {what} hold NaN or infinity on the calibration data; check the model", path)
     if not bool(inputs.any()):
-        raise InputError("its inputs are all zero on the calibration data, so they have no range; give other data", path)
+        raise InputError("its inputs are all zero on the calibration data and have no range; give other data", path)
     weight = fit_grid(
         weights,
         placement.weight_bits,

@@ -26,7 +26,6 @@ from ohmfield.simulate.formats import ActivationFormat, GatherFormat, LinearForm
 from ohmfield.simulate.plan import LayerPlan
 from ohmfield.simulate.products import Product
 
-
 CALL = 2**36  # vector numbers that each call of a module has for itself
 
 
@@ -85,7 +84,7 @@ class ChipLinear(nn.Module):
         """int64 codes of the weights as they are now."""
         return self._once("codes", lambda: self._codes())
 
-    def input_codes(self, x: Float[Tensor, "*items inputs"], most: int | None = None) -> Int[Tensor, "vectors inputs"]:
+    def input_codes(self, x: Float[Tensor, "*shape"], most: int | None = None) -> Int[Tensor, "vectors inputs"]:
         """int32 codes of the vectors that `x` makes; `most` of them if given, evenly spread."""
         codes = self.integers(x.detach())
         every, parts = 1, []
@@ -112,9 +111,7 @@ class ChipLinear(nn.Module):
         """Vectors that `integers` make."""
         return codes.size // codes.shape[-1]
 
-    def vectors(
-        self, codes: Int[np.ndarray, "*codes"]
-    ) -> Iterator[tuple[slice, Int[np.ndarray, "vectors inputs"]]]:
+    def vectors(self, codes: Int[np.ndarray, "*codes"]) -> Iterator[tuple[slice, Int[np.ndarray, "vectors inputs"]]]:
         """(their numbers, the vectors that are multiplied), in one or more chunks that may share their memory."""
         yield slice(0, self.num_vectors(codes)), codes.reshape(-1, codes.shape[-1])
 
@@ -286,11 +283,11 @@ class ChipInterpolate(nn.Module):
 
 
 class Unchanged(nn.Module):
-    """A child that computes what it did, but is no longer of the plain type: conversion with nothing changed."""
+    """A child that computes what it did, but is no longer of the plain type; with a `path` its calls are counted."""
 
-    def __init__(self, inner: nn.Module) -> None:
+    def __init__(self, inner: nn.Module, path: str = "") -> None:
         super().__init__()
-        self.inner = inner
+        self.inner, self.path = inner, path
 
     @property
     def weight(self) -> Tensor:
@@ -299,4 +296,6 @@ class Unchanged(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """What `inner` returns."""
+        if self.path:
+            tally.count(_pass().operator(self.path), calls=1.0)
         return self.inner(*inputs)

@@ -60,7 +60,7 @@ def power_of_two_above(value: float) -> float:
     return 2.0 ** math.ceil(math.log2(value))
 
 
-def with_noise(model: nn.Module, module: nn.Module, chip: Chip, coords: Float[Tensor, "num dim"]) -> nn.Module:
+def with_noise(model: nn.Module, module: nn.Module, chip: Chip, coords: Float[Tensor, "num *dims"]) -> nn.Module:
     """A copy of the float `model` whose layers on crossbars are `NoisyLinear`.
 
     `module` is the converted model: how densely its rows are driven is counted at `coords`.

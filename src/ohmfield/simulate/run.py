@@ -59,9 +59,7 @@ def starting_at(first: int, items: int = 1) -> Iterator[Pass]:
 
 
 @torch.no_grad()
-def predict(
-    module: nn.Module, inputs: Tensor, chunk: int | None = None
-) -> Float[Tensor, "num *outputs"]:
+def predict(module: nn.Module, inputs: Tensor, chunk: int | None = None) -> Float[Tensor, "num *outputs"]:
     """What `module` makes of `inputs` [items, ...], in chunks.
 
     Item numbers run through, so read noise does not depend on the chunk. `InputError` where the module gives anything

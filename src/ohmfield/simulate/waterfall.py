@@ -41,7 +41,7 @@ class Losses:
     """Scores by cause, and the last run, with every cause: what it predicted and counted."""
 
     scores: tuple[tuple[str, float], ...]
-    picture: Float[Tensor, "num channels"]
+    picture: Float[Tensor, "num *outputs"]
     tally: Tally
 
 
@@ -49,8 +49,8 @@ def waterfall(
     module: nn.Module,
     chip: Chip,
     programmed: Programmed,
-    coords: Float[Tensor, "num dim"],
-    score: Callable[[Float[Tensor, "num channels"]], float],
+    coords: Float[Tensor, "num *dims"],
+    score: Callable[[Float[Tensor, "num *outputs"]], float],
 ) -> Losses:
     """The prediction at `coords` scored after each cause is added. `module` ends with every cause installed.
 

@@ -1,0 +1,113 @@
+"""What a deployment is given: inputs to run, how their outputs are scored, and other inputs to calibrate on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ohmfield.numerics import Noise
+from ohmfield.signals.examples import Examples
+from ohmfield.signals.points import Points
+from ohmfield.simulate.run import predict
+from ohmfield.spec import InputError
+
+Data = Points | Examples | Tensor | tuple[Tensor, Tensor]
+HELD_OUT = 4  # one input in so many is kept from scoring where nothing else was given to calibrate on
+CALIBRATION_INPUTS = 256  # of a batch; a field's coordinates are cheap, its recipe says how many
+
+
+@dataclass(frozen=True)
+class Given:
+    """Inputs [items, ...] that are run, and what their outputs are held against."""
+
+    inputs: Float[Tensor, "items *dims"]
+    score: Callable[[Float[Tensor, "items *outputs"]], dict[str, float]] = field(repr=False)
+    metric: str  # the score that stands for all: in a waterfall, for other instances
+    calibration: Float[Tensor, "others *dims"] = field(repr=False)
+    items: float  # of one inference
+    inference: str
+    note: str  # what calibration saw
+
+    def headline(self, outputs: Float[Tensor, "items *outputs"]) -> float:
+        """The score called `metric`."""
+        return self.score(outputs)[self.metric]
+
+
+def given(data: Data, model: nn.Module, points: int = 4096, calibrate: Tensor | None = None) -> Given:
+    """`data` as a deployment uses it.
+
+    `Points` are scored against the signal, `Examples` and (inputs, labels) by accuracy, (inputs, targets) and bare
+    inputs by what is lost against the targets or the float `model`: SNR in dB and the largest error. Calibration takes
+    `calibrate`, or `points` coordinates between a signal's, or the training part of `Examples`, or the first quarter of
+    the inputs, which is then not scored. `InputError` where nothing is left to score or to calibrate on.
+    """
+    if isinstance(data, Points):
+        chosen = Noise(0).at("calibration").uniform((points, data.dim)) if calibrate is None else calibrate
+        what = f"{points} coordinates between those that are scored" if calibrate is None else _theirs(calibrate)
+        return Given(data.coords, data.score, "psnr_dB", chosen, float(len(data)), "frame", what)
+    if isinstance(data, Examples):
+        return _of_examples(data, calibrate)
+    inputs, targets = (data, None) if isinstance(data, Tensor) else data
+    _checked(inputs)
+    if targets is not None and len(targets) != len(inputs):
+        raise InputError(f"{len(inputs)} inputs and {len(targets)} targets; give one for each input")
+    if targets is not None and not targets.is_floating_point():
+        held = _held(len(inputs)) if calibrate is None else 0
+        classes = tuple(str(label) for label in range(int(targets.max()) + 1))
+        return _of_examples(Examples(inputs, targets.long(), classes, held, "inputs"), calibrate)
+    held = _held(len(inputs)) if calibrate is None else 0
+    chosen, scored = (inputs[:held] if calibrate is None else calibrate), inputs[held:]
+    wanted = predict(model, scored) if targets is None else targets[held:]
+    what = f"the first {held} inputs, which are not scored" if calibrate is None else _theirs(calibrate)
+    return Given(scored, lambda made: fidelity(made, wanted), "snr_dB", _few(chosen), 1.0, "input", what)
+
+
+def fidelity(made: Float[Tensor, "*shape"], wanted: Float[Tensor, "*shape"]) -> dict[str, float]:
+    """`snr_dB`, signal over error, infinite where they agree, and `max_error`.
+
+    >>> fidelity(torch.tensor([9.0, 1.0]), torch.tensor([10.0, 0.0]))
+    {'snr_dB': 16.98970004336019, 'max_error': 1.0}
+    """
+    if made.shape != wanted.shape:
+        raise InputError(f"outputs of shape {tuple(made.shape)} cannot be held against {tuple(wanted.shape)}")
+    error = made.double() - wanted.double()
+    signal, lost = float(wanted.double().square().sum()), float(error.square().sum())
+    snr_dB = math.inf if lost == 0.0 else -math.inf if signal == 0.0 else 10.0 * math.log10(signal / lost)
+    return {"snr_dB": snr_dB, "max_error": float(error.abs().max())}
+
+
+def _of_examples(data: Examples, calibrate: Tensor | None) -> Given:
+    if calibrate is None and data.num_train == 0:
+        data = Examples(data.inputs, data.labels, data.classes, _held(len(data)), data.name, data.source)
+    scored = data.test if data.num_train else data
+    chosen = data.train.inputs if calibrate is None else calibrate
+    few = _few(chosen)
+    what = f"{len(few)} examples that are not scored" if calibrate is None else _theirs(calibrate)
+    return Given(_checked(scored.inputs), scored.score, "accuracy", few, 1.0, "input", what)
+
+
+def _held(count: int) -> int:
+    if count < 2:
+        raise InputError("one input cannot be both calibrated on and scored; give two or more, or calibrate=")
+    return max(1, count // HELD_OUT)
+
+
+def _few(inputs: Tensor) -> Tensor:
+    return _checked(inputs[:: max(1, len(inputs) // CALIBRATION_INPUTS)][:CALIBRATION_INPUTS])
+
+
+def _theirs(calibrate: Tensor) -> str:
+    return f"the {len(calibrate)} inputs given as calibrate"
+
+
+def _checked(inputs: Tensor) -> Tensor:
+    if inputs.dim() < 1 or len(inputs) == 0:
+        raise InputError(f"inputs of shape {tuple(inputs.shape)} hold nothing; the first axis counts the inputs")
+    if inputs.is_floating_point() and not bool(torch.isfinite(inputs).all()):
+        raise InputError("inputs hold NaN or infinity; remove those")
+    return inputs

@@ -1,0 +1,167 @@
+"""`deploy` of networks: one line, scored on what calibration has not seen, or refused with the layer's name."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ohmfield.chip.cells import RramCell
+from ohmfield.chip.units import DigitalCim
+from ohmfield.deploy import Recipe, deploy
+from ohmfield.mapping.fold import fold_batch_norms
+from ohmfield.networks import resnet
+from ohmfield.signals.examples import Examples
+from ohmfield.simulate.run import predict
+from ohmfield.spec import InputError
+from small_chip import crossbar, small_chip
+
+ANALOG = crossbar(
+    RramCell(program_fraction=0.02, read_fraction=0.005, g_min_uS=5.0),
+    adc={"bits": 8, "gains": (1.0, 2.0, 4.0), "enob": 7.5, "step_levels": 1.0},
+)
+
+
+def norms_that_do_something(model: nn.Module) -> nn.Module:
+    generator = torch.Generator().manual_seed(4)
+    for module in model.modules():
+        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            module.running_mean.copy_(0.1 * torch.randn(len(module.running_mean), generator=generator))
+            module.running_var.copy_(0.5 + torch.rand(len(module.running_var), generator=generator))
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def network() -> nn.Module:
+    torch.manual_seed(1)
+    return norms_that_do_something(resnet(depth=8, width=4))
+
+
+@pytest.fixture(scope="module")
+def images() -> Tensor:
+    return torch.rand(12, 3, 16, 16, generator=torch.Generator().manual_seed(2))
+
+
+def test_a_batch_is_scored_against_the_float_model(network: nn.Module, images: Tensor) -> None:
+    made = deploy(network, small_chip(ANALOG), images)
+    assert made.given.metric == "snr_dB"
+    assert torch.equal(made.given.inputs, images[3:])
+    assert torch.equal(made.given.calibration, images[:3])
+    assert math.isinf(made.float_quality["snr_dB"])
+    assert 5.0 < made.quality["snr_dB"] < dict(made.waterfall)["quantised"]
+    wanted = network(images[3:])
+    assert made.quality["max_error"] == pytest.approx(float((made.picture - wanted.detach()).abs().max()))
+    assert "the first 3 inputs, which are not scored" in " ".join(made.notes)
+    assert made.workload.items == 1.0
+    assert made.bill.macs == pytest.approx(sum(o.macs for o in made.workload.shapes.operators))
+    assert made.instances([0]) == [made.quality["snr_dB"]]
+
+
+def test_an_exact_chip_with_many_bits_is_close_to_the_float_model(network: nn.Module, images: Tensor) -> None:
+    made = deploy(network, small_chip(DigitalCim()), images, Recipe(weight_bits=12, input_bits=12))
+    assert made.quality["snr_dB"] > 45.0
+    assert made.quality["snr_dB"] > deploy(network, small_chip(DigitalCim()), images).quality["snr_dB"] + 6.0
+
+
+def test_examples_and_labels_are_scored_by_accuracy(network: nn.Module, images: Tensor) -> None:
+    labels = network(images).argmax(1)
+    examples = Examples(images, labels, tuple("abcdefghij"), 4, "random")
+    made = deploy(network, small_chip(DigitalCim()), examples)
+    assert made.given.metric == "accuracy"
+    assert torch.equal(made.given.inputs, images[4:])
+    assert made.float_quality["accuracy"] == 1.0
+    assert made.quality["accuracy"] >= 0.75
+    pair = deploy(network, small_chip(DigitalCim()), (images, labels), calibrate=images[:2])
+    assert len(pair.given.inputs) == 12
+    assert "given as calibrate" in " ".join(pair.notes)
+    target = deploy(network, small_chip(DigitalCim()), (images, network(images).detach()))
+    assert target.quality["snr_dB"] > 20.0
+
+
+def test_batch_norms_fold_to_the_same_function(network: nn.Module, images: Tensor) -> None:
+    folded, notes = fold_batch_norms(network, images[:2])
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
+    assert any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+    assert (folded(images) - network(images)).abs().max() <= 1e-5 * network(images).abs().max()
+    assert notes == ["9 batch norms are folded into the weights before them"]
+
+
+class Read(nn.Module):
+    """A batch norm that cannot be folded: somebody else reads what it reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+        self.first = nn.BatchNorm2d(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        made = self.conv(self.first(x))
+        return self.norm(made) + made
+
+
+def test_a_norm_whose_input_is_read_elsewhere_stays(images: Tensor) -> None:
+    model = norms_that_do_something(Read())
+    folded, notes = fold_batch_norms(model, images)
+    assert torch.equal(folded(images), model(images))
+    assert notes == ["batch norms that do not directly follow a layer of weights stay: norm, first"]
+    made = deploy(model, small_chip(DigitalCim()), images)
+    assert {"norm#0", "first#0"} <= {site.operator for site in made.placement.sites.values() if site.unit == "host"}
+
+
+class Branch(nn.Module):
+    """Which layer runs depends on the data."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.low, self.high = nn.Linear(4, 2), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.high(x) if bool((x > 0.9).all()) else self.low(x)
+
+
+class Several(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.layer(x), x
+
+
+def test_bad_input_is_named() -> None:
+    torch.manual_seed(0)
+    x, chip = torch.rand(8, 4), small_chip(DigitalCim())
+    broken = nn.Sequential(nn.Linear(4, 2))
+    with torch.no_grad():
+        broken.get_parameter("0.bias")[1] = math.inf
+    with pytest.raises(InputError, match=r"0\.bias: holds NaN or infinity"):
+        deploy(broken, chip, x)
+    with pytest.raises(InputError, match=r"inputs hold NaN or infinity"):
+        deploy(nn.Linear(4, 2), chip, x / 0.0)
+    with pytest.raises(InputError, match=r"high#0: ran on the scored inputs but not in the trace"):
+        deploy(Branch(), chip, torch.cat([x[:2], torch.ones(6, 4)]))
+    with pytest.raises(InputError, match=r"returns a tuple"):
+        deploy(Several(), chip, x)
+    with pytest.raises(InputError, match=r"returns a tensor of shape \(12,\) for 6 inputs"):
+        deploy(nn.Sequential(nn.Linear(4, 2), nn.Flatten(0, -1)), chip, x)
+    with pytest.raises(InputError, match=r"give two or more, or calibrate="):
+        deploy(nn.Linear(4, 2), chip, x[:1])
+    with pytest.raises(InputError, match=r"8 inputs and 3 targets"):
+        deploy(nn.Linear(4, 2), chip, (x, x[:3]))
+    with pytest.raises(InputError, match=r"0: its inputs are all zero"):
+        deploy(nn.Sequential(nn.Linear(4, 2)), chip, x * 0.0)
+    with pytest.raises(InputError, match=r"tune_steps needs"):
+        deploy(nn.Linear(4, 2), chip, x, Recipe(tune_steps=2))
+
+
+def test_a_module_that_is_one_layer_runs() -> None:
+    torch.manual_seed(0)
+    x = torch.rand(8, 4)
+    made = deploy(nn.Linear(4, 2), small_chip(DigitalCim()), x)
+    assert torch.equal(predict(made.module, x[2:]), made.picture)
+    assert made.workload.tally["(model)#0"]["vectors"] == 6
+    assert made.quality["snr_dB"] < made.float_quality["snr_dB"]
