@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from ohmfield.chip.cells.resistive import Telegraph
+from ohmfield.chip.cells.verify import Verify
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.converters import ADCS
 from ohmfield.chip.files import load_chip
@@ -28,10 +30,13 @@ CHOICES: dict[str, list[Any]] = {
     "skip": ["zero_planes", "zero_bits"],
     "match": [],
     "unit": [],
-    "model": ["hermes-2"],
+    "model": ["hermes-2", "cmo-2"],
+    "temperature_K": [305.0],
+    "verify": [Verify(tolerance=0.005)],
+    "telegraph": [Telegraph()],
     "correlation": ["vector"],
     "drift_exponent": [0.1],
-    "activation_eV": [0.5],
+    "activation_eV": [0.35],
     "compensate": [],  # of a chip with cells that do not drift; the drifting one is walked with it
     "where": ["digital"],
     "wires": [Wires(row_ohm=20.0, column_ohm=20.0)],
@@ -99,17 +104,21 @@ def analog_sram() -> Chip:
     return build(Chip, plain)
 
 
+def with_cell(encoding: str = "differential", **cell: Any) -> Chip:
+    """`rram-40nm` with another cell; an offset shows the pedestal of one that errs in nothing."""
+    plain = to_plain(load("rram-40nm"))
+    plain["units"]["crossbar"]["array"]["encoding"] = encoding
+    plain["units"]["crossbar"]["cell"] = {"g_min_uS": 1.0, "g_max_uS": 12.0, **cell}
+    return build(Chip, plain)
+
+
+WARM = {"temperature_K": 310.0, "activation_eV": 0.3}
+
+
 def drifting() -> Chip:
     """PCM read warm and compensated; at 10 uS all its models are measured."""
-    plain = to_plain(load("rram-40nm"))
-    plain["units"]["crossbar"] |= {"compensate": {"where": "analog", "inferences_between": 10.0}}
-    plain["units"]["crossbar"]["cell"] = {
-        "kind": "pcm",
-        "g_min_uS": 0.5,
-        "g_max_uS": 10.0,
-        "temperature_K": 310.0,
-        "activation_eV": 0.3,
-    }
+    plain = to_plain(with_cell(kind="pcm", **WARM | {"g_max_uS": 10.0}))
+    plain["units"]["crossbar"]["compensate"] = {"where": "analog", "inferences_between": 10.0}
     return build(Chip, plain)
 
 
@@ -119,6 +128,10 @@ CHIPS = {
     "dcim-28nm": load("dcim-28nm"),
     "analog sram": analog_sram(),
     "pcm": drifting(),
+    "measured rram": with_cell(kind="rram-measured", **WARM | {"g_min_uS": 10.0, "g_max_uS": 40.0}),
+    "sonos": with_cell(kind="sonos", **WARM),
+    "fefet": with_cell(kind="fefet", verify={"tolerance": 0.05, "max_iterations": 3}, telegraph={}),
+    "rom": with_cell("offset", kind="rom"),
     **{f"rram with {kind}": with_crossbar(adc={"kind": kind}) for kind in ADCS},
     "rram with wires": with_crossbar(array={"wires": WIRES, "columns": 64}),
 }
@@ -127,6 +140,7 @@ ADDED: dict[str, str | tuple[str, ...]] = dict.fromkeys(CHIPS, "units.crossbar.a
     "rram-40nm": "",
     "dcim-28nm": "units.",
     "analog sram": "units.crossbar.cell.",
+    **dict.fromkeys(("measured rram", "sonos", "fefet", "rom"), "units.crossbar.cell."),
     "pcm": ("units.crossbar.cell.", "units.crossbar.compensate."),
     "rram with wires": "units.crossbar.array.wires.",
 }

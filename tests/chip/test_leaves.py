@@ -24,6 +24,7 @@ from ohmfield.chip.units import Crossbar, DigitalCim
 PROCESS = Process(node_nm=28, supply_V=0.9, clock_GHz=0.5)
 OFFSET = Array(encoding="offset")
 REAL = [kind for kind in CELLS.values() if kind is not IdealCell]
+WRITTEN = [kind for kind in REAL if kind.rewritable]
 
 
 def crossbar(cell: Cell | None = None, **changes: object) -> Crossbar:
@@ -51,10 +52,11 @@ def test_an_ohmic_read_is_v_squared_g_t() -> None:
 def test_no_real_cell_is_free(kind: type[Cell]) -> None:
     cell = kind()
     assert np.all(cell.read(PROCESS, cell.mean_uS(0.5), Array(cell_bits=1)).energy_pJ > 0)
-    assert np.all(cell.write(PROCESS).energy_pJ > 0)
-    assert np.all(cell.write(PROCESS).latency_ns > 0)
+    assert np.all((cell.write(PROCESS).energy_pJ > 0) == (kind in WRITTEN))  # masks are not written
+    assert np.all((cell.write(PROCESS).latency_ns > 0) == (kind in WRITTEN))
     assert np.all(cell.part(PROCESS).area_um2 > 0)
     assert np.all(cell.part(PROCESS).leakage_uW > 0)
+    assert cell.assumptions
 
 
 def test_the_ideal_cell_is_free() -> None:

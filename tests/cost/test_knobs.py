@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from knob_walk import CHIPS, CROSSBAR, changed, effect, knobs, others
+from ohmfield.chip.cells.verify import Verify
 from ohmfield.chip.chip import Chip
 from ohmfield.cost.evaluate import evaluate
 from ohmfield.mapping.place import place
@@ -54,6 +55,8 @@ BETTER: list[tuple[str, Any, Any]] = [
     (CROSSBAR + "cell.read_fraction", 0.001, 0.0),
     *((CROSSBAR + "array.wires." + line, 2.0, 0.5) for line in ("row_ohm", "column_ohm")),
     *((CROSSBAR + "array.wires." + end, 80.0, 40.0) for end in ("driver_ohm", "sense_ohm")),
+    (CROSSBAR + "cell.verify", None, Verify(tolerance=0.01)),
+    (CROSSBAR + "cell.verify", Verify(tolerance=0.01), Verify(tolerance=0.005)),
     (CROSSBAR + "dac.bits", 2, 1),
     (CROSSBAR + "dac.skip", "none", "zero_planes"),  # fewer conversions, less noise
     (CROSSBAR + "adc.bits", 7, 8),

@@ -12,6 +12,7 @@ from ohmfield.spec import knob, spec
 # process leaks an order more. Taken for logic too, for want of a source (assumed).
 LEAKAGE_UW_PER_MM2 = span(177.0, 60.0, 1770.0)
 UM2_PER_MM2 = 1e6
+NM_PER_UM = 1e3
 
 
 @spec
@@ -46,6 +47,10 @@ class Process:
     def delay_ns(self, reference_ns: Span) -> Span:
         """A delay given at 28 nm and 0.9 V, here."""
         return reference_ns * scaling.delay(self.node_nm, self.supply_V)
+
+    def squares(self, count: Span) -> PartCost:
+        """A part of that many squares of the node name."""
+        return self.powered(count * (np.asarray(self.node_nm) / NM_PER_UM) ** 2)
 
     def powered(self, area_um2: Span) -> PartCost:
         """A part of that area, with the leakage of its area (leaks in proportion to the supply)."""

@@ -9,6 +9,7 @@ from typing import Literal
 
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.stages import FUNCTIONS
+from ohmfield.chip.units import Crossbar
 from ohmfield.mapping.tile import Tiling, tile
 from ohmfield.mapping.workload import Operator, Placement, Shapes, Site
 from ohmfield.spec import InputError
@@ -121,6 +122,12 @@ def _place_unit(name: str, layers: list[_Layer], chip: Chip, copies: Literal["fi
         times = _fit_copies(stored, unit.num_arrays - needed, unit.max_copies)
     else:
         times = dict.fromkeys(stored, _asked(copies, stored, unit.num_arrays, unit.max_copies, name))
+    if isinstance(unit, Crossbar) and not unit.cell.rewritable and needed > unit.num_arrays:
+        raise InputError(
+            f"{needed} arrays are needed and {unit.num_arrays} there; {unit.cell.kind} cells cannot be written again "
+            "in waves: raise num_arrays",
+            f"units.{name}",
+        )
     position = 0
     for path, layer in stored.items():
         first[path] = position

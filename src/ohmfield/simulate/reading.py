@@ -44,11 +44,10 @@ def read_copy(
         levels = _banks((held * gain - cell.g_min_uS) / level, unit, spread=False).double().numpy()
     std = torch.zeros_like(aged)
     if causes.reading:
-        run = noise.at("run", elapsed_s)
-        now = cell.switch(aged, run.at("telegraph"))
+        now = cell.switch(aged, noise.at("telegraph"), elapsed_s)
         std = cell.read_std_uS(stored, aged, elapsed_s, unit.array)
         if cell.noise_correlation == "frozen":
-            now = (now + std * run.normal(tuple(std.shape)).to(std.dtype)).clamp_min(0.0)
+            now = (now + std * noise.at("frozen", elapsed_s).normal(tuple(std.shape)).to(std.dtype)).clamp_min(0.0)
             std = torch.zeros_like(std)
         if not torch.equal(now, aged):
             levels = levels + _banks((now - aged) * (analog / level), unit, spread=False).double().numpy()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ohmfield.chip.array import Array
-from ohmfield.chip.cells import CELLS, PcmCell
+from ohmfield.chip.cells import CELLS, MeasuredRramCell, PcmCell, RramCell
 from ohmfield.chip.cells.base import Cell
 from ohmfield.numerics import Noise
 from ohmfield.spec import build
@@ -21,6 +21,10 @@ DRAWS = 40_000
 # Every kind as it comes, and the models and options that change what it draws.
 VARIANTS: list[Cell] = [
     *(kind() for kind in CELLS.values()),
+    build(RramCell, {"fraction_of": "target", "telegraph": {}}),
+    build(MeasuredRramCell, {"model": "cmo-2", "g_min_uS": 9.0, "g_max_uS": 88.0}),
+    build(MeasuredRramCell, {"model": "cmo-0.2", "g_min_uS": 9.0, "g_max_uS": 88.0}),
+    build(MeasuredRramCell, {"model": "milo", "g_min_uS": 50.0, "g_max_uS": 225.0}),
     *(build(PcmCell, {"model": model, "g_max_uS": 10.0}) for model in ("joshi", "hermes-1", "hermes-2")),
 ]
 
@@ -93,9 +97,9 @@ def test_read_noise_is_a_spread(cell: Cell) -> None:
     assert std.shape == stored.shape
     assert bool((std >= 0.0).all())
     assert cell.noise_correlation in ("conversion", "vector", "frozen")
-    switched = cell.switch(aged, Noise(5))
+    switched = cell.switch(aged, Noise(5), 0.0)
     assert switched.shape == aged.shape
-    assert torch.equal(switched, cell.switch(aged, Noise(5)))
+    assert torch.equal(switched, cell.switch(aged, Noise(5), 0.0))
 
 
 @every_cell

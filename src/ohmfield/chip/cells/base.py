@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from typing import ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,7 +14,7 @@ from ohmfield.chip.array import Array
 from ohmfield.chip.lines import AMPLIFIER_FJ, AMPLIFIER_UM2
 from ohmfield.chip.process import Process
 from ohmfield.numerics import Noise
-from ohmfield.quantities import ActionCost, Number, PartCost
+from ohmfield.quantities import PJ_PER_FJ, ActionCost, Number, PartCost, span
 from ohmfield.spec import InputError, knob, spec
 
 Correlation = Literal["conversion", "vector", "frozen"]
@@ -27,6 +28,7 @@ class Cell(ABC):
 
     kind: ClassVar[str]
     max_bits: ClassVar[int] = 8
+    rewritable: ClassVar[bool] = True  # whether a chip can write it again, as a network in waves needs
     assumptions: ClassVar[tuple[str, ...]] = ()  # what no source gives of its costs; every bill repeats it
     g_min_uS: float = knob("both", 0.0, ge=0, doc="conductance of the lowest level; its pedestal uses up ADC range")
     g_max_uS: float = knob("both", 100.0, gt=0, doc="conductance of the highest level; sets signal and read energy")
@@ -57,8 +59,11 @@ class Cell(ABC):
         """Standard deviation of the read noise of cells written to `stored_uS`, now at `aged_uS`; zero by default."""
         return torch.zeros_like(aged_uS)
 
-    def switch(self, aged_uS: Tensor, noise: Noise) -> Tensor:
-        """Conductance with each cell's telegraph noise in the state that it has for a whole run; none by default."""
+    def switch(self, aged_uS: Tensor, noise: Noise, epoch: float) -> Tensor:
+        """Conductance with each cell's telegraph noise in the state that it has for a whole run; none by default.
+
+        Which cells have a trap is drawn from `noise` alone, its state anew for each `epoch`.
+        """
         return aged_uS
 
     def grow(self, shape: tuple[int, ...], noise: Noise) -> Tensor:
@@ -85,9 +90,13 @@ class Cell(ABC):
         """Column amplifier, one per converter."""
         return process.powered(process.analog_um2(AMPLIFIER_UM2.value()))
 
-    @abstractmethod
     def read(self, process: Process, mean_uS: Number, array: Array) -> ActionCost:
-        """One driven cell during one read of `array`, at its mean conductance; latency is the settling of the line."""
+        """One driven cell during one read of `array`, at its mean conductance; latency is the settling of the line.
+
+        Ohmic, V^2 G t, unless a device overrides it.
+        """
+        energy_fJ = np.asarray(array.read_voltage_V) ** 2 * mean_uS * array.read_ns
+        return ActionCost(span(1.0) * energy_fJ * PJ_PER_FJ, span(1.0) * array.read_ns)
 
     @abstractmethod
     def write(self, process: Process) -> ActionCost:

@@ -6,19 +6,18 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ohmfield.chip.anchors import Anchored, given
 from ohmfield.chip.array import Array
 from ohmfield.chip.cells.base import AgeingCell, Correlation
+from ohmfield.chip.cells.fits import polynomial
 from ohmfield.chip.process import Process
 from ohmfield.numerics import Noise
-from ohmfield.quantities import PJ_PER_FJ, ActionCost, Number, PartCost, Sourced, span
+from ohmfield.quantities import ActionCost, PartCost, Sourced, span
 from ohmfield.spec import knob, spec
 
-NM_PER_UM = 1e3
 CELL_F2 = Anchored(
     "PCM cell in squares of the node",
     (
@@ -62,14 +61,6 @@ class Device:
     read_s: float  # of the 1/f fit
     read: Branches | None = None  # Q of the 1/f noise; None: min(0.0088 g^-0.65, 0.2)
     devices: int = 1  # phase-change elements of one cell
-
-
-def polynomial(relative: Tensor, coefficients: tuple[float, ...]) -> Tensor:
-    """`sum c_i g^i`."""
-    value = torch.zeros_like(relative)
-    for coefficient in reversed(coefficients):
-        value = value * relative + coefficient
-    return value
 
 
 _MUSHROOM_EXPONENT = Branches(math.inf, (-0.0155, 0.0244), (0.049, 0.1))
@@ -196,11 +187,6 @@ class PcmCell(AgeingCell):
         gathered = (self.first_read_s + elapsed_s + device.read_s) / (2.0 * device.read_s)
         return aged_uS.abs() * share * math.sqrt(math.log(gathered))
 
-    def read(self, process: Process, mean_uS: Number, array: Array) -> ActionCost:
-        """Ohmic, V^2 G t."""
-        energy_fJ = np.asarray(array.read_voltage_V) ** 2 * mean_uS * array.read_ns
-        return ActionCost(span(1.0) * energy_fJ * PJ_PER_FJ, span(1.0) * array.read_ns)
-
     def write(self, process: Process) -> ActionCost:
         """Pulses of iterative programming, the devices of a cell one after the other."""
         pulses = PULSES.value * self._device.devices
@@ -208,5 +194,4 @@ class PcmCell(AgeingCell):
 
     def part(self, process: Process) -> PartCost:
         """Every device with its selector, in squares of the node name."""
-        side_um = np.asarray(process.node_nm) / NM_PER_UM
-        return process.powered(CELL_F2.value() * side_um**2 * self._device.devices)
+        return process.squares(CELL_F2.value() * self._device.devices)

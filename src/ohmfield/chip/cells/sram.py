@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
+from torch import Tensor
 
 from ohmfield.chip.anchors import Anchored, given
 from ohmfield.chip.array import Array
@@ -12,10 +13,13 @@ from ohmfield.chip.cells.base import Cell
 from ohmfield.chip.lines import CHARGE_FF
 from ohmfield.chip.process import Process
 from ohmfield.chip.scaling import REFERENCE_V
+from ohmfield.numerics import Noise
 from ohmfield.quantities import ActionCost, Number, PartCost, Span, span
-from ohmfield.spec import spec
+from ohmfield.spec import knob, spec
 
 NM_PER_UM = 1e3
+# Mismatch at which a capacitor costs what the sources give (assumed: they state none), and the least that is priced.
+ANCHOR_MISMATCH, LEAST_MISMATCH = 0.01, 1e-3
 # 6T bit cell in squares of the node name, by node (NeuroSim): it shrinks more slowly than the name below 22 nm.
 _CELL_F2 = {180: 280, 22: 280, 14: 326, 10: 400, 7: 551, 5: 840, 3: 2048}
 ANALOG_OVER_6T = Anchored(
@@ -49,10 +53,28 @@ def write_bit(process: Process) -> ActionCost:
 
 @spec
 class SramCell(Cell):
-    """Six transistors and a capacitor; no mismatch is modelled in the read. Levels count only relative to g_max."""
+    """Six transistors and a capacitor, whose mismatch is the cell's error. Levels count only relative to g_max."""
 
     kind: ClassVar[str] = "sram"
+    assumptions: ClassVar[tuple[str, ...]] = (
+        f"capacitors of the sources match to {ANCHOR_MISMATCH:g}; charge inverse to the square of the mismatch",
+    )
     max_bits: ClassVar[int] = 1
+    mismatch: float = knob(
+        "both", ANCHOR_MISMATCH, ge=0, le=1, doc="sd of a cell's capacitor, of its value; less costs charge"
+    )
+
+    def program_std_uS(self, target_uS: Tensor) -> Tensor:
+        """Standard deviation of what a cell adds: its capacitor is what it was made, whatever is written."""
+        return self.mismatch * target_uS
+
+    def program(self, target_uS: Tensor, noise: Noise) -> Tensor:
+        drawn = noise.normal(tuple(target_uS.shape)).to(target_uS.dtype)
+        return (target_uS + self.program_std_uS(target_uS) * drawn).clamp_min(0.0)
+
+    def area_factor(self) -> Number:
+        """Capacitor over that of the sources: mismatch falls with the root of the area (Pelgrom), 1e-3 at least."""
+        return (ANCHOR_MISMATCH / np.maximum(self.mismatch, LEAST_MISMATCH)) ** 2
 
     def sense(self, process: Process) -> ActionCost:
         """Charge settles by itself: no amplifier, its energy is in `read`."""
@@ -67,7 +89,7 @@ class SramCell(Cell):
         # `analog_pJ` scales C with the node and V from the supply; here the line swings by the read voltage instead.
         swing = (np.asarray(array.read_voltage_V) / process.supply_V) ** 2
         energy_pJ = process.analog_pJ(CHARGE_FF.value() * REFERENCE_V**2) * swing * fill
-        return ActionCost(energy_pJ, span(1.0) * array.read_ns)
+        return ActionCost(energy_pJ * self.area_factor(), span(1.0) * array.read_ns)
 
     def write(self, process: Process) -> ActionCost:
         return write_bit(process)
