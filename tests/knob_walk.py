@@ -104,7 +104,7 @@ def analog_sram() -> Chip:
     return build(Chip, plain)
 
 
-def with_cell(encoding: str = "differential", **cell: Any) -> Chip:
+def with_cell(encoding: Any = "differential", **cell: Any) -> Chip:
     """`rram-40nm` with another cell; an offset shows the pedestal of one that errs in nothing."""
     plain = to_plain(load("rram-40nm"))
     plain["units"]["crossbar"]["array"]["encoding"] = encoding
