@@ -236,6 +236,28 @@ def _converted(array: LoweredArray, bank: int, value: np.ndarray) -> np.ndarray:
     return array.codes[bank][index].astype(np.int64)
 
 
+def staircase(array: LoweredArray) -> tuple[np.ndarray, np.ndarray]:
+    """Per bank the float factor and the shift whose plain staircase gives every entry of its code table, if any."""
+    scale = np.zeros(array.num_banks, dtype=np.float32)
+    shift = np.full(array.num_banks, -1, dtype=np.int16)
+    values = np.arange(array.codes.shape[1], dtype=np.int64) + array.first
+    largest = int(np.abs(values).max(initial=0))
+    for bank, codes in enumerate(array.codes):
+        step = 0.0 if array.step is None else float(array.step[bank])
+        if step <= 0.0 or largest >= 2**24:
+            continue
+        factor = np.float32(1.0 / step)
+        stairs = np.floor(values.astype(np.float32) * factor + np.float32(0.5))
+        if np.array_equal(np.clip(stairs, codes[0], codes[-1]), codes):
+            scale[bank] = factor
+        power = int(np.log2(step)) if step >= 1.0 else -1
+        if 2.0**power == step and largest + 2**power < 2**15 and np.abs(codes).max(initial=0) < 2**15:
+            stairs = (values + (2**power >> 1)) >> power
+            if np.array_equal(np.clip(stairs, codes[0], codes[-1]), codes):
+                shift[bank] = power
+    return scale, shift
+
+
 def reference(
     array: LoweredArray,
     inputs: np.ndarray,

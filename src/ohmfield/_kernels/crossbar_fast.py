@@ -12,10 +12,12 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
+import torch
 
-from ohmfield._kernels.crossbar import LoweredArray, digit_plane, reference
+from ohmfield._kernels.crossbar import LoweredArray, digit_plane
 from ohmfield._kernels.crossbar_inputs import draw_keys, pack_inputs, pack_sparse, turn
 from ohmfield._kernels.crossbar_pack import Packed, empty_on_cache_lines, pack
+from ohmfield._kernels.crossbar_torch import multiply
 from ohmfield._kernels.crossbar_vectors import BITS, COLUMNS, LOOKUP, product_general, product_shift, rows_per_entry
 from ohmfield._kernels.threads import run_parallel
 from ohmfield.numerics import Noise
@@ -27,9 +29,10 @@ JOB = 256  # vectors per job: their inputs and sums stay in the second-level cac
 def fast(
     array: LoweredArray, inputs: np.ndarray, noise: Noise | None = None, first: int = 0
 ) -> tuple[np.ndarray, dict[str, float]]:
-    """Same outputs and counts as `crossbar.reference`, on two threads; `refused` says when it is the reference."""
+    """Same outputs and counts as `crossbar.reference`, on two threads; `refused` says when torch computes them."""
     if refused(array):
-        return reference(array, inputs, noise, first)
+        out, counts = multiply(array, torch.from_numpy(np.ascontiguousarray(inputs)), noise, first)
+        return out.numpy(), counts
     packed = packed_of(array)
     codes = np.ascontiguousarray(inputs, dtype=np.int32)
     out = np.empty((len(codes), array.num_outputs), dtype=np.int64)
@@ -63,7 +66,7 @@ def packed_of(array: LoweredArray) -> Packed:
 
 
 def refused(array: LoweredArray) -> str:
-    """Why this array runs on the reference, or an empty string."""
+    """Why torch runs this array, or an empty string."""
     return _once(array, "_refused", _refused)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ohmfield._kernels.crossbar import LoweredArray
+from ohmfield._kernels.crossbar import LoweredArray, staircase
 from ohmfield._kernels.crossbar_vectors import COLUMNS, LOOKUP, entry_bytes, rows_per_entry
 
 SHORTEST_RUN = 20  # rows that byte sums must add up before they are widened, or 16-bit sums are as fast
@@ -76,7 +76,7 @@ def pack(array: LoweredArray) -> Packed | None:
     if levels is None or (per_cell is not None and cells is None):
         return None
     pairs, square_terms = _squares(array, terms)
-    scale, shift = _staircase(array)
+    scale, shift = staircase(array)
     output_of, bank_of = np.divmod(np.arange(array.num_banks * array.num_outputs), array.num_banks)
     weight_of = np.broadcast_to(array.bank_weights.reshape(array.num_banks, -1), array.levels.shape[1:])
     mismatch = array.column_gain is not None or array.column_offset is not None
@@ -239,28 +239,6 @@ def _centre(
         shifted = np.flatnonzero(middle)
         sums[shifted, own.argmax(axis=0)[shifted]] -= middle[shifted, None]
         centre += middle
-
-
-def _staircase(array: LoweredArray) -> tuple[np.ndarray, np.ndarray]:
-    """Per bank the float factor and the shift whose plain staircase gives every entry of its code table, if any."""
-    scale = np.zeros(array.num_banks, dtype=np.float32)
-    shift = np.full(array.num_banks, -1, dtype=np.int16)
-    values = np.arange(array.codes.shape[1], dtype=np.int64) + array.first
-    largest = int(np.abs(values).max(initial=0))
-    for bank, codes in enumerate(array.codes):
-        step = 0.0 if array.step is None else float(array.step[bank])
-        if step <= 0.0 or largest >= 2**24:
-            continue
-        factor = np.float32(1.0 / step)
-        stairs = np.floor(values.astype(np.float32) * factor + np.float32(0.5))
-        if np.array_equal(np.clip(stairs, codes[0], codes[-1]), codes):
-            scale[bank] = factor
-        power = int(np.log2(step)) if step >= 1.0 else -1
-        if 2.0**power == step and largest + 2**power < 2**15 and np.abs(codes).max(initial=0) < 2**15:
-            stairs = (values + (2**power >> 1)) >> power
-            if np.array_equal(np.clip(stairs, codes[0], codes[-1]), codes):
-                shift[bank] = power
-    return scale, shift
 
 
 def _units(array: LoweredArray, bank_weights: np.ndarray) -> np.ndarray | None:

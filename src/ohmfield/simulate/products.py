@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from jaxtyping import Int
+from torch import Tensor
 
 from ohmfield._kernels.crossbar import Drive, LoweredArray, count_inputs
 from ohmfield._kernels.crossbar_fast import fast
+from ohmfield._kernels.crossbar_torch import multiply
 from ohmfield.numerics import Noise
 from ohmfield.simulate.wires import Circuits
 
@@ -95,30 +98,41 @@ class CrossbarProduct:
         self, codes: Int[np.ndarray, "vectors inputs"], first: int
     ) -> tuple[Int[np.ndarray, "vectors outputs"], Counts]:
         """Outputs in units of `step` levels. A vector's read noise depends on its number alone, not on the tile."""
-        out, counts = self._read(codes, first)
+        out, counts = self._read(codes, first, fast)
         if self.offset:
             total = codes.sum(axis=1, keepdims=True, dtype=np.int64)
             out -= np.floor(self.offset * total / self.step + 0.5).astype(np.int64)
         return out, counts
 
-    def _read(self, codes: Int[np.ndarray, "vectors inputs"], first: int) -> tuple[np.ndarray, Counts]:
-        many = len(self.copies)
-        if many == 1:
-            return self._one(0, codes, self.noise, first)
-        out = np.empty((len(codes), self.copies[0].num_outputs), dtype=np.int64)
-        counts: Counts = {}
-        for start in range(min(many, len(codes))):
-            copy = (first + start) % many
-            noise = self.noise.at("copy", copy)
-            part, made = self._one(copy, codes[start::many], noise, (first + start) // many)
-            out[start::many] = part
-            for name, value in made.items():
-                counts[name] = counts.get(name, 0.0) + value
+    def run_tensor(
+        self, codes: Int[Tensor, "vectors inputs"], first: int
+    ) -> tuple[Int[Tensor, "vectors outputs"], Counts]:
+        """What `run` gives, in torch on the device of `codes`; not for arrays that need a circuit solved per vector."""
+        out, counts = self._read(codes, first, multiply)
+        if self.offset:
+            total = codes.sum(dim=1, keepdim=True, dtype=torch.int64)
+            out -= torch.floor(self.offset * total.double() / self.step + 0.5).long()
         return out, counts
 
+    def _read(self, codes: Any, first: int, kernel: Callable[..., tuple[Any, Counts]]) -> tuple[Any, Counts]:
+        many = len(self.copies)
+        if many == 1:
+            return self._one(0, codes, self.noise, first, kernel)
+        out, counts = None, Counter()
+        for start in range(max(1, min(many, len(codes)))):
+            copy = (first + start) % many
+            noise = self.noise.at("copy", copy)
+            part, made = self._one(copy, codes[start::many], noise, (first + start) // many, kernel)
+            if out is None:
+                shape = (len(codes), part.shape[1])
+                out = part.new_empty(shape) if isinstance(part, Tensor) else np.empty(shape, dtype=part.dtype)
+            out[start::many] = part
+            counts.update(made)
+        return out, dict(counts)
+
     def _one(
-        self, copy: int, codes: Int[np.ndarray, "vectors inputs"], noise: Noise, first: int
-    ) -> tuple[np.ndarray, Counts]:
+        self, copy: int, codes: Any, noise: Noise, first: int, kernel: Callable[..., tuple[Any, Counts]]
+    ) -> tuple[Any, Counts]:
         if self.circuits:
             return self.circuits[copy].run(self.copies[copy], codes, noise, first)
-        return fast(self.copies[copy], codes, noise, first)
+        return kernel(self.copies[copy], codes, noise, first)
