@@ -191,18 +191,19 @@ def _reads(array: LoweredArray, digit: np.ndarray) -> Iterator[tuple[int, np.nda
         yield read, part, (part != 0).any(axis=1)
 
 
-def conversions(
+def before_conversion(
     array: LoweredArray,
     inputs: np.ndarray,
     noise: Noise | None = None,
     first: int = 0,
     currents: Currents | None = None,
 ) -> Iterator[tuple[tuple[int, int, int], np.ndarray, np.ndarray, np.ndarray]]:
-    """Every conversion as ((group, bank, plane), driven [vectors], codes [vectors, outputs], made [vectors]), in order.
+    """What every conversion sees, in order: ((group, bank, plane), driven [vectors], values, made [vectors]).
 
-    `inputs`: whole numbers [vectors, inputs]. `noise` is the read stream of this layer and `first` the number of its
-    first vector. Vectors that are not `made` have no such conversion. A group and plane may have several. `currents`
-    take the place of the sums of levels, where lines have resistance and no levels say what it does.
+    Values are int64 [vectors, outputs] in 1 / grid level, noise included. `inputs`: whole numbers [vectors, inputs].
+    `noise` is the read stream of this layer and `first` the number of its first vector. Vectors that are not `made`
+    have no such conversion. A group and plane may have several. `currents` take the place of the sums of levels, where
+    lines have resistance and no levels say what it does.
     """
     planes = digits(array, inputs)
     kept = noise is not None and array.reads_noisily and array.correlation == "vector"
@@ -223,10 +224,25 @@ def conversions(
                         value = value + ((np.einsum("vr,vro->vo", digit, cells) + CELL_DRAW // 2) // CELL_DRAW)
                     if array.noisy and noise is not None:
                         value = value + _noise(array, digit, rows, (group, plane, bank, read), noise, first)
-                    yield (group, bank, plane), driven, _converted(array, bank, value), made
+                    yield (group, bank, plane), driven, value, made
 
 
-def _converted(array: LoweredArray, bank: int, value: np.ndarray) -> np.ndarray:
+def conversions(
+    array: LoweredArray,
+    inputs: np.ndarray,
+    noise: Noise | None = None,
+    first: int = 0,
+    currents: Currents | None = None,
+) -> Iterator[tuple[tuple[int, int, int], np.ndarray, np.ndarray, np.ndarray]]:
+    """Every conversion as ((group, bank, plane), driven [vectors], codes [vectors, outputs], made [vectors]), in order.
+
+    Arguments as in `before_conversion`.
+    """
+    for place, driven, value, made in before_conversion(array, inputs, noise, first, currents):
+        yield place, driven, converted(array, place[1], value), made
+
+
+def converted(array: LoweredArray, bank: int, value: np.ndarray) -> np.ndarray:
     """Codes (int64) of the values before the converters of one bank [vectors, outputs]."""
     if array.column_gain is not None or array.column_offset is not None:
         gain = np.float32(1.0) if array.column_gain is None else array.column_gain[bank]

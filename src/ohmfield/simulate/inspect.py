@@ -1,0 +1,149 @@
+"""Looking inside: what the converters of a column see, the codes they give, and how much every layer clips."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from ohmfield._kernels.crossbar import LoweredArray, before_conversion, converted
+from ohmfield.simulate.calibrate import layer_inputs
+from ohmfield.simulate.convert import chip_layers
+from ohmfield.simulate.layers import ChipLinear
+from ohmfield.simulate.products import CrossbarProduct
+from ohmfield.spec import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """Every conversion of one output of a layer: what it saw, in cell levels, and its code."""
+
+    values: Float[np.ndarray, "groups banks planes vectors"]  # before the converter, read noise included
+    codes: Int[np.ndarray, "groups banks planes vectors"]
+    driven: Int[np.ndarray, "groups banks planes vectors"]  # sum of the digits driven
+    step_levels: Float[np.ndarray, " banks"]
+    range_codes: tuple[int, int]  # lowest and highest code of the converter
+    used_codes: tuple[int, int]  # lowest and highest code given
+    clipped: Bool[np.ndarray, "groups banks planes vectors"]  # values beyond the last step of the range
+
+    @property
+    def clip_fraction(self) -> float:
+        """Share of conversions whose value lay outside the range."""
+        return float(self.clipped.mean())
+
+
+@dataclass(frozen=True)
+class Clipping:
+    """How one layer uses its converters."""
+
+    conversions: int
+    clip_fraction: float
+    used_codes: tuple[int, int]
+    range_codes: tuple[int, int]
+    step_levels: tuple[float, ...]  # per bank
+
+
+def column(
+    module: nn.Module, path: str, output: int, coords: Float[Tensor, "num dim"], *, first: int = 0, copy: int = 0
+) -> Column:
+    """All conversions of one output of the layer at `path`, for up to 256 of the inputs `coords` of the model.
+
+    `module` is a converted model with an instance installed (`Deployment.module`); reads are those of vectors numbered
+    from `first` on one copy. `InputError` where that layer does not go through converters.
+    """
+    product = _product(module, path)
+    array = product.copies[copy]
+    if not 0 <= output < array.num_outputs:
+        raise InputError(f"output {output} is not one of 0 .. {array.num_outputs - 1}", path)
+    inputs = layer_inputs(module, coords)[path]
+    values, codes, driven = conversions_of(product, inputs, first=first, copy=copy, columns=slice(output, output + 1))
+    values, codes = values[..., 0], codes[..., 0]
+    low, high = range_of(array)
+    step = steps_of(array)
+    in_steps = values / step[None, :, None, None]
+    return Column(
+        values=values,
+        codes=codes,
+        driven=driven,
+        step_levels=step,
+        range_codes=(low, high),
+        used_codes=(int(codes.min()), int(codes.max())),
+        clipped=(in_steps >= high + 0.5) | (in_steps < low - 0.5),
+    )
+
+
+def clipping(module: nn.Module, coords: Float[Tensor, "num dim"]) -> Mapping[str, Clipping]:
+    """For each layer that goes through converters: conversions made at `coords` and the share of them that clipped."""
+    made: dict[str, Clipping] = {}
+    for path, inputs in layer_inputs(module, coords).items():
+        product = chip_layers(module)[path].product
+        if not isinstance(product, CrossbarProduct):
+            continue
+        array = product.copies[0]
+        values, codes, _ = conversions_of(product, inputs)
+        low, high = range_of(array)
+        in_steps = values / steps_of(array)[None, :, None, None, None]
+        clipped = (in_steps >= high + 0.5) | (in_steps < low - 0.5)
+        made[path] = Clipping(
+            conversions=codes.size,
+            clip_fraction=float(clipped.mean()),
+            used_codes=(int(codes.min()), int(codes.max())),
+            range_codes=(low, high),
+            step_levels=tuple(float(step) for step in steps_of(array)),
+        )
+    return made
+
+
+def conversions_of(
+    product: CrossbarProduct,
+    inputs: Int[np.ndarray, "vectors inputs"],
+    *,
+    first: int = 0,
+    copy: int = 0,
+    columns: slice = slice(None),
+) -> tuple[
+    Float[np.ndarray, "groups banks planes vectors outputs"],
+    Int[np.ndarray, "groups banks planes vectors outputs"],
+    Int[np.ndarray, "groups banks planes vectors"],
+]:
+    """(values in cell levels, codes, digits driven) of every conversion that one copy makes of `inputs`.
+
+    `InputError` where zero bits are skipped: there a group and plane have no fixed number of conversions.
+    """
+    array = product.copies[copy]
+    if array.rows_per_read:
+        raise InputError("dac.skip zero_bits reads a group as often as its inputs need; no table holds its conversions")
+    currents = product.circuits[copy].values(array) if product.circuits else None
+    noise = product.noise if len(product.copies) == 1 else product.noise.at("copy", copy)
+    shape = (array.num_groups, array.num_banks, array.num_planes, len(inputs))
+    wide = len(range(*columns.indices(array.num_outputs)))
+    values, codes = np.empty((*shape, wide)), np.empty((*shape, wide), dtype=np.int64)
+    driven = np.empty(shape, dtype=np.int64)
+    for place, digits, value, _ in before_conversion(array, inputs.astype(np.int64), noise, first, currents):
+        values[place] = value[:, columns] / array.grid
+        codes[place] = converted(array, place[1], value)[:, columns]
+        driven[place] = digits
+    return values, codes, driven
+
+
+def range_of(array: LoweredArray) -> tuple[int, int]:
+    """Lowest and highest code that the converters of an array give."""
+    return int(array.codes.min()), int(array.codes.max())
+
+
+def steps_of(array: LoweredArray) -> Float[np.ndarray, " banks"]:
+    """Cell levels per code of each bank."""
+    assert array.step is not None  # `lower` always says
+    return array.step / array.grid
+
+
+def _product(module: nn.Module, path: str) -> CrossbarProduct:
+    layer = chip_layers(module).get(path)
+    if not isinstance(layer, ChipLinear):
+        raise InputError(f"is not a layer on the chip; those are {', '.join(chip_layers(module)) or 'none'}", path)
+    if not isinstance(layer.product, CrossbarProduct):
+        raise InputError("goes through no converter here: its product is exact", path)
+    return layer.product
