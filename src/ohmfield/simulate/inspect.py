@@ -10,7 +10,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from ohmfield._kernels.crossbar import LoweredArray, before_conversion, converted
+from ohmfield.chip.units import Crossbar
+from ohmfield.numerics import Noise
 from ohmfield.simulate.calibrate import layer_inputs
+from ohmfield.simulate.conversion import signed_conversion
 from ohmfield.simulate.convert import chip_layers
 from ohmfield.simulate.layers import ChipLinear
 from ohmfield.simulate.products import CrossbarProduct
@@ -54,16 +57,17 @@ def column(
     `module` is a converted model with an instance installed (`Deployment.module`); reads are those of vectors numbered
     from `first` on one copy. `InputError` where that layer does not go through converters.
     """
-    product = _product(module, path)
+    product = product_at(module, path)
     array = product.copies[copy]
     if not 0 <= output < array.num_outputs:
         raise InputError(f"output {output} is not one of 0 .. {array.num_outputs - 1}", path)
     inputs = layer_inputs(module, coords)[path]
-    values, codes, driven = conversions_of(product, inputs, first=first, copy=copy, columns=slice(output, output + 1))
-    values, codes = values[..., 0], codes[..., 0]
-    low, high = range_of(array)
+    columns, noise = slice(output, output + 1), noise_of(product, copy)
+    sums, codes, driven = conversions_of(product, inputs, noise, first=first, copy=copy, columns=columns)
+    values, codes = sums[..., 0] / array.grid, codes[..., 0]
+    low, high = range_of(chip_layers(module)[path])
     step = steps_of(array)
-    in_steps = values / step[None, :, None, None]
+    in_steps = values / step[:, None, None]
     return Column(
         values=values,
         codes=codes,
@@ -83,9 +87,9 @@ def clipping(module: nn.Module, coords: Float[Tensor, "num dim"]) -> Mapping[str
         if not isinstance(product, CrossbarProduct):
             continue
         array = product.copies[0]
-        values, codes, _ = conversions_of(product, inputs)
-        low, high = range_of(array)
-        in_steps = values / steps_of(array)[None, :, None, None, None]
+        sums, codes, _ = conversions_of(product, inputs, noise_of(product))
+        low, high = range_of(chip_layers(module)[path])
+        in_steps = sums / array.grid / steps_of(array)[:, None, None, None]
         clipped = (in_steps >= high + 0.5) | (in_steps < low - 0.5)
         made[path] = Clipping(
             conversions=codes.size,
@@ -100,16 +104,17 @@ def clipping(module: nn.Module, coords: Float[Tensor, "num dim"]) -> Mapping[str
 def conversions_of(
     product: CrossbarProduct,
     inputs: Int[np.ndarray, "vectors inputs"],
+    noise: Noise | None,
     *,
     first: int = 0,
     copy: int = 0,
     columns: slice = slice(None),
 ) -> tuple[
-    Float[np.ndarray, "groups banks planes vectors outputs"],
+    Int[np.ndarray, "groups banks planes vectors outputs"],
     Int[np.ndarray, "groups banks planes vectors outputs"],
     Int[np.ndarray, "groups banks planes vectors"],
 ]:
-    """(values in cell levels, codes, digits driven) of every conversion that one copy makes of `inputs`.
+    """(sums in 1 / grid level, codes, digits driven) of every conversion that one copy makes of `inputs`.
 
     `InputError` where zero bits are skipped: there a group and plane have no fixed number of conversions.
     """
@@ -117,21 +122,27 @@ def conversions_of(
     if array.rows_per_read:
         raise InputError("dac.skip zero_bits reads a group as often as its inputs need; no table holds its conversions")
     currents = product.circuits[copy].values(array) if product.circuits else None
-    noise = product.noise if len(product.copies) == 1 else product.noise.at("copy", copy)
     shape = (array.num_groups, array.num_banks, array.num_planes, len(inputs))
     wide = len(range(*columns.indices(array.num_outputs)))
-    values, codes = np.empty((*shape, wide)), np.empty((*shape, wide), dtype=np.int64)
+    sums, codes = (np.zeros((*shape, wide), dtype=np.int64) for _ in range(2))
     driven = np.empty(shape, dtype=np.int64)
     for place, digits, value, _ in before_conversion(array, inputs.astype(np.int64), noise, first, currents):
-        values[place] = value[:, columns] / array.grid
+        sums[place] = value[:, columns]
         codes[place] = converted(array, place[1], value)[:, columns]
         driven[place] = digits
-    return values, codes, driven
+    return sums, codes, driven
 
 
-def range_of(array: LoweredArray) -> tuple[int, int]:
-    """Lowest and highest code that the converters of an array give."""
-    return int(array.codes.min()), int(array.codes.max())
+def range_of(layer: ChipLinear) -> tuple[int, int]:
+    """Lowest and highest code that the converters of a layer have."""
+    unit = layer.chip.units[layer.plan.unit]
+    assert isinstance(unit, Crossbar)
+    return unit.adc.limits(signed_conversion(unit, layer.plan.signed_input))
+
+
+def noise_of(product: CrossbarProduct, copy: int = 0) -> Noise:
+    """The stream that the reads of one copy draw from."""
+    return product.noise if len(product.copies) == 1 else product.noise.at("copy", copy)
 
 
 def steps_of(array: LoweredArray) -> Float[np.ndarray, " banks"]:
@@ -140,7 +151,8 @@ def steps_of(array: LoweredArray) -> Float[np.ndarray, " banks"]:
     return array.step / array.grid
 
 
-def _product(module: nn.Module, path: str) -> CrossbarProduct:
+def product_at(module: nn.Module, path: str) -> CrossbarProduct:
+    """The product of the layer at `path`; `InputError` where it does not go through converters."""
     layer = chip_layers(module).get(path)
     if not isinstance(layer, ChipLinear):
         raise InputError(f"is not a layer on the chip; those are {', '.join(chip_layers(module)) or 'none'}", path)

@@ -1,0 +1,134 @@
+"""What a column sees and gives, and golden files that a script without this package computes again."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ohmfield.chip.cells import IdealCell, RramCell
+from ohmfield.chip.units import Crossbar, DigitalCim
+from ohmfield.mapping.place import place
+from ohmfield.mapping.trace import trace
+from ohmfield.simulate.convert import chip_layers, convert
+from ohmfield.simulate.formats import choose_formats
+from ohmfield.simulate.golden import golden_vectors, save_golden
+from ohmfield.simulate.inspect import clipping, column
+from ohmfield.simulate.programmed import Programmed
+from ohmfield.simulate.run import install, program
+from ohmfield.spec import InputError
+from small_chip import crossbar, small_chip
+
+SCRIPT = Path(__file__).parents[2] / "docs" / "examples" / "recompute.py"
+COORDS = torch.rand(40, 6, generator=torch.Generator().manual_seed(0)) * 2.0 - 1.0
+
+
+def installed(unit: Any) -> tuple[nn.Module, Programmed]:
+    """Two layers, signed inputs into the first, on one instance of a chip with that unit."""
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(6, 40), nn.ReLU(), nn.Linear(40, 5)).eval()
+    chip = small_chip(unit)
+    placement = place(trace(model, COORDS), chip)
+    module = convert(model, chip, placement, choose_formats(model, chip, placement, COORDS))
+    programmed = program(module, chip)
+    return install(module, chip, programmed), programmed
+
+
+NARROW = {"bits": 4, "step_levels": 1.0, "enob": 3.8}
+NOISY = RramCell(g_min_uS=5.0, program_fraction=0.03, read_fraction=0.05)
+
+
+def test_a_column_shows_values_codes_and_what_clips() -> None:
+    module, _ = installed(crossbar(NOISY, array={"rows_active": 16, "rows": 32}, adc=NARROW))
+    seen = column(module, "2", 3, COORDS)
+    assert seen.codes.shape == (3, 4, 8, 40)
+    assert seen.range_codes == (-8, 7)
+    step = seen.step_levels[:, None, None]
+    assert np.array_equal(seen.codes, np.clip(np.floor(seen.values / step + 0.5), -8, 7))
+    assert 0.0 < seen.clip_fraction < 0.5
+    assert np.array_equal(seen.clipped, (seen.values >= 7.5) | (seen.values < -8.5))
+    table = clipping(module, COORDS)
+    all_columns = [column(module, "2", output, COORDS) for output in range(5)]
+    assert table["2"].clip_fraction == pytest.approx(np.mean([one.clip_fraction for one in all_columns]))
+    assert table["2"].conversions == sum(one.codes.size for one in all_columns)
+
+
+def test_the_column_is_what_the_layer_adds_up() -> None:
+    module, _ = installed(crossbar(NOISY, array={"rows_active": 16, "rows": 32}, adc=NARROW))
+    layer = chip_layers(module)["2"]
+    product = layer.product
+    assert product is not None
+    hidden = module[1](module[0](COORDS))  # type: ignore[index]
+    out, _ = product.run(layer.input_codes(hidden).numpy(), 0)
+    seen = column(module, "2", 3, COORDS)
+    planes, banks = 2 ** np.arange(8), 4 ** np.arange(4)
+    assert np.array_equal(np.einsum("gbpv,b,p->v", seen.codes, banks, planes), out[:, 3])
+
+
+def test_what_goes_through_no_converter_says_so() -> None:
+    module, _ = installed(DigitalCim())
+    with pytest.raises(InputError, match="no converter"):
+        column(module, "2", 0, COORDS)
+    assert clipping(module, COORDS) == {}
+    analog, _ = installed(crossbar(NOISY))
+    with pytest.raises(InputError, match=r"0 \.\. 4"):
+        column(analog, "2", 5, COORDS)
+    with pytest.raises(InputError, match="those are 0, 2"):
+        column(analog, "1", 0, COORDS)
+
+
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("recompute", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+
+UNITS: dict[str, Crossbar] = {
+    "pairs": crossbar(NOISY, array={"rows_active": 16, "rows": 32}, adc=NARROW),
+    "sides apart": crossbar(NOISY, array={"rows_active": 16, "subtract": "digital"}, adc={"bits": 7}),
+    "offset": crossbar(NOISY, array={"rows_active": 16, "encoding": "offset"}, adc={"bits": 7}),
+    "digits of two bits": crossbar(NOISY, dac_bits=2, adc={"bits": 8}),
+    "ideal cells": crossbar(IdealCell(), array={"rows_active": 16}, adc={"bits": 4, "step_levels": 2.0}),
+}
+
+
+@pytest.mark.parametrize("name", UNITS)
+@pytest.mark.parametrize("path", ["0", "2"])
+def test_golden_files_can_be_computed_again_without_this_package(name: str, path: str, tmp_path: Path) -> None:
+    module, programmed = installed(UNITS[name])
+    arrays, facts = golden_vectors(module, programmed, path, COORDS, vectors=9)
+    save_golden(arrays, facts, tmp_path / "golden.safetensors")
+    reader = script()
+    read, said = reader.read(tmp_path / "golden.safetensors")
+    assert said == facts
+    assert len(np.unique(read["codes"])) > 4
+    assert all(np.array_equal(read[key], arrays[key]) for key in arrays)
+    for key, made in zip(("sums", "codes", "outputs"), reader.recompute(read, said), strict=True):
+        assert np.array_equal(made, read[key]), key
+
+
+def test_golden_outputs_are_the_layer_s_without_read_noise(tmp_path: Path) -> None:
+    quiet = crossbar(RramCell(g_min_uS=5.0, program_fraction=0.03, read_fraction=0.0), adc={"bits": 6})
+    module, programmed = installed(quiet)
+    arrays, facts = golden_vectors(module, programmed, "2", COORDS, vectors=9)
+    product = chip_layers(module)["2"].product
+    assert product is not None
+    assert np.array_equal(product.run(arrays["inputs"].astype(np.int32), 0)[0], arrays["outputs"])
+    save_golden(arrays, facts, tmp_path / "golden.safetensors")
+    said = subprocess.run(
+        [sys.executable, str(SCRIPT), str(tmp_path / "golden.safetensors")], capture_output=True, text=True, check=True
+    )
+    assert said.stdout.splitlines() == [
+        f"{key}: 0 of {arrays[key].size} differ" for key in ("sums", "codes", "outputs")
+    ]
