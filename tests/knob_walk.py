@@ -10,6 +10,7 @@ from ohmfield.chip.cells.resistive import Telegraph
 from ohmfield.chip.cells.verify import Verify
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.converters import ADCS
+from ohmfield.chip.correction import PostCalibration
 from ohmfield.chip.files import load_chip
 from ohmfield.chip.memory import Dram
 from ohmfield.chip.wires import Wires
@@ -26,6 +27,12 @@ CHOICES: dict[str, list[Any]] = {
     "rows": [96, 300],
     "enob": [6.0],
     "step_levels": [0.5, 2.0, 8.0],
+    "range": ["calibrated"],
+    "offset_lsb_std": [0.5],
+    "gain_std": [0.02],
+    "inl": [(-0.6, 0.8, -0.7, 0.5)],
+    "post_calibration": [PostCalibration()],
+    "fit": ["offset"],
     "signed": ["sign_magnitude", "sign_magnitude_two_pass"],
     "skip": ["zero_planes", "zero_bits"],
     "match": [],
@@ -78,7 +85,7 @@ def effect(record: Any, path: str) -> str:
 def knobs() -> Iterator[tuple[str, str]]:
     for name, added in ADDED.items():
         for path, _, _ in walk(CHIPS[name]):
-            if path != "place" and path.startswith(added):
+            if path != "place" and path.startswith(added) and ELSEWHERE.get(path, name) == name:
                 yield name, path
 
 
@@ -134,7 +141,18 @@ CHIPS = {
     "rom": with_cell("offset", kind="rom"),
     **{f"rram with {kind}": with_crossbar(adc={"kind": kind}) for kind in ADCS},
     "rram with wires": with_crossbar(array={"wires": WIRES, "columns": 64}),
+    "corrected": with_crossbar(
+        adc={
+            "step_levels": 4.0,
+            "gains": (1.0, 3.9),
+            "offset_lsb_std": 0.4,
+            "gain_std": 0.03,
+            "post_calibration": {"bits": 8},
+        }
+    ),
 }
+# Fields that say something only beside others.
+ELSEWHERE = {CROSSBAR + "adc." + name: "corrected" for name in ("columns_per_adc", "range")}
 # All of the first chip, and what each other one adds.
 ADDED: dict[str, str | tuple[str, ...]] = dict.fromkeys(CHIPS, "units.crossbar.adc.") | {
     "rram-40nm": "",

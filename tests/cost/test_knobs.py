@@ -10,6 +10,7 @@ import pytest
 from knob_walk import CHIPS, CROSSBAR, changed, effect, knobs, others
 from ohmfield.chip.cells.verify import Verify
 from ohmfield.chip.chip import Chip
+from ohmfield.chip.correction import PostCalibration
 from ohmfield.cost.evaluate import evaluate
 from ohmfield.mapping.place import place
 from ohmfield.mapping.workload import Operator, Shapes, Workload
@@ -62,6 +63,12 @@ BETTER: list[tuple[str, Any, Any]] = [
     (CROSSBAR + "adc.bits", 7, 8),
     (CROSSBAR + "adc.enob", 6.0, 6.8),
     (CROSSBAR + "adc.gains", (1.0,), (1.0, 2.0)),
+    (CROSSBAR + "adc.range", "hardware", "calibrated"),
+    (CROSSBAR + "adc.offset_lsb_std", 0.5, 0.25),
+    (CROSSBAR + "adc.gain_std", 0.02, 0.01),
+    (CROSSBAR + "adc.post_calibration", None, PostCalibration(fit="offset")),
+    (CROSSBAR + "adc.post_calibration", PostCalibration(fit="offset"), PostCalibration()),
+    (CROSSBAR + "adc.post_calibration", PostCalibration(bits=6), PostCalibration(bits=8)),
     *((CROSSBAR + "adc.step_levels", 2.0**power, 2.0 ** (power - 1)) for power in (1, 0, -1, -2)),
     ("requantiser.rule", "power_of_two", "dyadic"),
     ("requantiser.rule", "dyadic", "float"),
@@ -84,6 +91,7 @@ NEUTRAL = {
     CROSSBAR + "array.wires.input_on",
     CROSSBAR + "array.wires.idle_rows",
     CROSSBAR + "dac.signed",
+    CROSSBAR + "adc.columns_per_adc",  # who shares a converter's mismatch
     CROSSBAR + "cell.fraction_of",  # what a fraction means
     CROSSBAR + "cell.g_min_uS",  # the device's
     CROSSBAR + "compensate",  # changes nothing where nothing drifts; its cost is a test of its own

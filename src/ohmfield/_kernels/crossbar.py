@@ -56,9 +56,9 @@ class LoweredArray:
         sigma^2 = noise_variance[bank] + read_variance * sum_r digit[r]^2       (read_variance may be per cell)
 
     A converter of its own gain and offset sees `floor(float32(v) * column_gain + column_offset + 1/2)` instead of v
-    (|v| < 2^24). The conversion adds `codes[bank, v - first] - pedestal_code[bank, n]`, times `bank_weights[bank]` and
-    `plane_weights[plane]`, to the output, for every group. `v` outside the table takes its end (the table reaches
-    every possible sum; only noise and mismatch may leave it).
+    (|v| < 2^24). The conversion adds `codes[bank, v - first] - pedestal_code[bank, n]`, times `bank_weights[bank]`,
+    plus `column_shift`, times `plane_weights[plane]`, to the output, for every group. `v` outside the table takes its
+    end (the table reaches every possible sum; only noise and mismatch may leave it).
 
     With `correlation` "vector" a cell draws its read noise once per vector and keeps it over all planes; the draw of
     each cell is rounded to `1 / 256` of the grid and their sum to the grid. A narrow accumulator overflows after each
@@ -68,7 +68,7 @@ class LoweredArray:
     levels: np.ndarray  # int32 [inputs, banks, outputs], in 1 / grid level
     starts: np.ndarray  # int64 [groups + 1]
     grid: int
-    bank_weights: np.ndarray  # int64 [banks], or [banks, outputs] for a digital scale per column
+    bank_weights: np.ndarray  # int64 [banks], [banks, outputs] (a scale per column) or [groups, banks, outputs]
     plane_weights: np.ndarray  # int64 [planes]
     dac_bits: int = 1
     drive: Drive = "unsigned"
@@ -79,8 +79,9 @@ class LoweredArray:
     step: np.ndarray | None = None  # float64 [banks]: hint that `codes` is the plain staircase floor(v / step + 1/2)
     pedestal: np.ndarray | None = None  # int64 [n + 1], in 1 / grid level
     pedestal_code: np.ndarray | None = None  # int64 [banks, n + 1]: removed digitally after conversion
-    column_gain: np.ndarray | None = None  # float32 [banks, outputs]
-    column_offset: np.ndarray | None = None  # float32 [banks, outputs], in 1 / grid level
+    column_gain: np.ndarray | None = None  # float32 [banks, outputs] or [groups, banks, outputs]
+    column_offset: np.ndarray | None = None  # the same, in 1 / grid level
+    column_shift: np.ndarray | None = None  # int64, the same: added to every weighted code of the column
     noise_variance: np.ndarray | None = None  # float64 [banks], in (1 / grid level)^2
     read_variance: np.ndarray | float = 0.0  # scalar, or uint16 [inputs, banks, outputs] times read_unit
     read_unit: float = 1.0
@@ -171,12 +172,30 @@ def count_inputs(order: InputDrive, codes: np.ndarray, columns: int) -> dict[str
         driven += int(digit.sum())
         ones = np.add.reduceat(digit > 0, order.starts[:-1], axis=1, dtype=np.int64)
         zero_planes += int((ones == 0).sum())
-        if order.rows_per_read:
-            reads += int((-(-ones // order.rows_per_read)).sum())
-        else:
-            reads += ones.size - (int((ones == 0).sum()) if order.skip_zero_planes else 0)
+        reads += int(_num_reads(order, ones).sum())
     counts = {"vectors": float(len(codes)), "driven": float(driven), "zero_planes": float(zero_planes)}
     return {**counts, "conversions": float(reads * columns)}
+
+
+def _num_reads(order: InputDrive, ones: np.ndarray) -> np.ndarray:
+    """Reads of groups and planes in which `ones` rows are driven."""
+    if order.rows_per_read:
+        return -(-ones // order.rows_per_read)
+    return (ones > 0).astype(np.int64) if order.skip_zero_planes else np.ones_like(ones)
+
+
+def shift_sums(array: LoweredArray, inputs: np.ndarray) -> np.ndarray:
+    """What `column_shift` adds to each output, int64 [vectors, outputs], or [1, outputs] where every plane is read."""
+    assert array.column_shift is not None
+    shift = array.column_shift if array.column_shift.ndim == 3 else array.column_shift[None]
+    per_group = np.broadcast_to(shift.sum(axis=1), (array.num_groups, array.num_outputs))
+    if not (array.rows_per_read or array.skip_zero_planes):
+        return int(array.plane_weights.sum()) * per_group.sum(axis=0, keepdims=True)
+    reads = np.zeros((len(inputs), array.num_groups), dtype=np.int64)
+    for plane, weight in enumerate(array.plane_weights.tolist()):
+        digit = digit_plane(array, inputs, plane) != 0
+        reads += weight * _num_reads(array, np.add.reduceat(digit, array.starts[:-1], axis=1, dtype=np.int64))
+    return reads @ per_group
 
 
 def _reads(array: LoweredArray, digit: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
@@ -214,8 +233,8 @@ def before_conversion(
             for plane in range(array.num_planes):
                 for read, digit, made in _reads(array, planes[plane][:, rows]):
                     driven = digit.sum(axis=1)
-                    if currents is None:
-                        value = digit @ array.levels[rows, bank, :].astype(np.int64)
+                    if currents is None:  # sums below 2^53 are exact in float64, whose products are the fast ones
+                        value = (digit.astype(np.float64) @ array.levels[rows, bank, :]).astype(np.int64)
                     else:
                         value = currents(group, bank, digit)
                     if array.pedestal is not None:
@@ -239,14 +258,19 @@ def conversions(
     Arguments as in `before_conversion`.
     """
     for place, driven, value, made in before_conversion(array, inputs, noise, first, currents):
-        yield place, driven, converted(array, place[1], value), made
+        yield place, driven, converted(array, *place[:2], value), made
 
 
-def converted(array: LoweredArray, bank: int, value: np.ndarray) -> np.ndarray:
+def of_bank(values: np.ndarray, group: int, bank: int) -> np.ndarray:
+    """The part of a field of `LoweredArray` that one bank of one row group uses: a number or one per output."""
+    return values[group, bank] if values.ndim == 3 else values[bank]
+
+
+def converted(array: LoweredArray, group: int, bank: int, value: np.ndarray) -> np.ndarray:
     """Codes (int64) of the values before the converters of one bank [vectors, outputs]."""
     if array.column_gain is not None or array.column_offset is not None:
-        gain = np.float32(1.0) if array.column_gain is None else array.column_gain[bank]
-        offset = np.float32(0.0) if array.column_offset is None else array.column_offset[bank]
+        gain = np.float32(1.0) if array.column_gain is None else of_bank(array.column_gain, group, bank)
+        offset = np.float32(0.0) if array.column_offset is None else of_bank(array.column_offset, group, bank)
         value = np.floor(value.astype(np.float32) * gain + offset + np.float32(0.5)).astype(np.int64)
     index = np.clip(value - array.first, 0, array.codes.shape[1] - 1)
     return array.codes[bank][index].astype(np.int64)
@@ -267,7 +291,7 @@ def staircase(array: LoweredArray) -> tuple[np.ndarray, np.ndarray]:
         if np.array_equal(np.clip(stairs, codes[0], codes[-1]), codes):
             scale[bank] = factor
         power = int(np.log2(step)) if step >= 1.0 else -1
-        if 2.0**power == step and largest + 2**power < 2**15 and np.abs(codes).max(initial=0) < 2**15:
+        if power >= 0 and 2.0**power == step and largest + 2**power < 2**15 and np.abs(codes).max(initial=0) < 2**15:
             stairs = (values + (2**power >> 1)) >> power
             if np.array_equal(np.clip(stairs, codes[0], codes[-1]), codes):
                 shift[bank] = power
@@ -288,11 +312,13 @@ def reference(
     """
     out = np.zeros((inputs.shape[0], array.num_outputs), dtype=np.int64)
     counts = count_inputs(array, inputs, array.num_banks * array.num_outputs)
-    for (_, bank, plane), driven, code, made in conversions(array, inputs, noise, first, currents):
+    for (group, bank, plane), driven, code, made in conversions(array, inputs, noise, first, currents):
         if array.pedestal_code is not None:
             code = code - array.pedestal_code[bank][driven][:, None]
-        added = array.bank_weights[bank] * int(array.plane_weights[plane]) * code
-        out = _accumulated(array, out + np.where(made[:, None], added, 0))
+        added = of_bank(array.bank_weights, group, bank) * code
+        if array.column_shift is not None:
+            added = added + of_bank(array.column_shift, group, bank)
+        out = _accumulated(array, out + np.where(made[:, None], int(array.plane_weights[plane]) * added, 0))
     return out, counts
 
 

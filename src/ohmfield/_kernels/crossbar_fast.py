@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from ohmfield._kernels.crossbar import LoweredArray, digit_plane
+from ohmfield._kernels.crossbar import LoweredArray, digit_plane, reference, shift_sums
 from ohmfield._kernels.crossbar_inputs import draw_keys, pack_inputs, pack_sparse, turn
 from ohmfield._kernels.crossbar_pack import Packed, empty_on_cache_lines, pack
 from ohmfield._kernels.crossbar_torch import multiply
@@ -30,9 +30,11 @@ def fast(
     array: LoweredArray, inputs: np.ndarray, noise: Noise | None = None, first: int = 0
 ) -> tuple[np.ndarray, dict[str, float]]:
     """Same outputs and counts as `crossbar.reference`, on two threads; `refused` says when torch computes them."""
+    if array.column_shift is not None and array.accumulator_bits is not None:
+        return reference(array, inputs, noise, first)
     if refused(array):
-        out, counts = multiply(array, torch.from_numpy(np.ascontiguousarray(inputs)), noise, first)
-        return out.numpy(), counts
+        found, counted = multiply(array, torch.from_numpy(np.ascontiguousarray(inputs)), noise, first)
+        return found.numpy(), counted
     packed = packed_of(array)
     codes = np.ascontiguousarray(inputs, dtype=np.int32)
     out = np.empty((len(codes), array.num_outputs), dtype=np.int64)
@@ -42,6 +44,8 @@ def fast(
         return _run(array, packed, codes[start : start + JOB], out[start : start + JOB], own, first + start)
 
     made = run_parallel(job, range(0, len(codes), JOB))
+    if array.column_shift is not None:
+        out += shift_sums(array, codes)
     driven, zero_planes, reads = np.sum(made, axis=0) if made else (0.0, 0.0, 0.0)
     return out, {
         "vectors": float(len(codes)),
@@ -71,6 +75,9 @@ def refused(array: LoweredArray) -> str:
 
 
 def _refused(array: LoweredArray) -> str:
+    columns = (array.bank_weights, array.column_gain, array.column_offset)
+    if any(column is not None and column.ndim == 3 for column in columns):
+        return "converters differ from one row group to the next"
     if array.num_planes * array.dac_bits > 16 * (2 if array.drive == "sign_magnitude_two_pass" else 1):
         return "inputs of more than 16 bits"
     if array.reads_noisily and array.correlation == "vector":

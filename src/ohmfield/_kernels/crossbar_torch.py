@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ohmfield._kernels.crossbar import CELL_DRAW, LoweredArray, staircase
+from ohmfield._kernels.crossbar import CELL_DRAW, LoweredArray, shift_sums, staircase
 from ohmfield.numerics import GOLDEN, MIX_1, MIX_2, NORMAL_A, NORMAL_B, Noise
 
 TILE_BYTES = {"cpu": 2**21, "cuda": 2**27}  # of the sums of one row group, all planes and banks
@@ -30,10 +30,10 @@ class Placed:
     codes: Tensor  # float32 or float64 (what holds every sum over planes) [banks, table]
     weights: Tensor  # the same [planes and reads]
     scale: Tensor | None  # of the levels' type [banks, 1]: every bank is the plain staircase of this factor
-    bank_weights: Tensor  # int64 [banks, outputs or 1]
+    bank_weights: Tensor  # int64 [groups or 1, banks, outputs or 1]
     pedestal: Tensor | None  # of the levels' type
     pedestal_code: Tensor | None  # of the codes' type
-    gain: Tensor | None  # float32 [banks, outputs]
+    gain: Tensor | None  # float32 [groups or 1, banks, outputs]
     offset: Tensor | None
     fixed: Tensor  # float32 [banks]
 
@@ -43,7 +43,7 @@ def multiply(
 ) -> tuple[Tensor, dict[str, float]]:
     """Outputs (int64 [vectors, outputs], where `inputs` are) and counts, as `crossbar.reference` gives them.
 
-    `inputs`: whole numbers [vectors, inputs], any integer type.
+    `inputs`: whole numbers [vectors, inputs], any integer type. Not for shifted codes in a narrow accumulator.
     """
     placed = _placed(array, inputs.device)
     out = torch.zeros(len(inputs), array.num_outputs, dtype=torch.int64, device=inputs.device)
@@ -54,6 +54,8 @@ def multiply(
         for start in range(0, len(inputs), tile):
             rows = slice(start, start + tile)
             _tile(array, placed, inputs[rows].long(), out[rows], counts, noise, first + start)
+    if array.column_shift is not None:
+        out += torch.from_numpy(shift_sums(array, inputs.cpu().numpy())).to(out.device)
     driven, zero_planes, reads = counts.tolist()
     conversions = float(reads) * array.num_banks * array.num_outputs
     made = {"driven": float(driven), "zero_planes": float(zero_planes), "conversions": conversions}
@@ -94,17 +96,22 @@ def _place(array: LoweredArray, device: torch.device) -> Placed:
     top = float(np.abs(array.codes.astype(np.int64)).max()) * float(np.abs(array.plane_weights).sum())
     code_kind = np.float32 if top * array.reads_per_group < 2**24 else np.float64
     scale, _ = staircase(array)
+    weights = array.bank_weights
+    gain, offset = (
+        None if column is None else column.reshape(-1, array.num_banks, array.num_outputs)
+        for column in (array.column_gain, array.column_offset)
+    )
     return Placed(
         levels=groups(array.levels, kind),
         variance=variance,
         codes=placed(array.codes, code_kind),
         weights=placed(np.repeat(array.plane_weights, array.reads_per_group), code_kind),
         scale=placed(scale[:, None], kind) if bool((scale > 0.0).all()) else None,
-        bank_weights=placed(array.bank_weights.reshape(array.num_banks, -1), np.int64),
+        bank_weights=placed(weights if weights.ndim == 3 else weights.reshape(1, array.num_banks, -1), np.int64),
         pedestal=tensor(array.pedestal, kind),
         pedestal_code=tensor(array.pedestal_code, code_kind),
-        gain=tensor(array.column_gain, np.float32),
-        offset=tensor(array.column_offset, np.float32),
+        gain=tensor(gain, np.float32),
+        offset=tensor(offset, np.float32),
         fixed=placed(np.zeros(array.num_banks) if array.noise_variance is None else array.noise_variance, np.float32),
     )
 
@@ -152,14 +159,14 @@ def _tile(
             if array.rows_per_read or array.skip_zero_planes:
                 made = (own != 0).any(dim=2)
             counts[2] += own.shape[0] * own.shape[1] if made is None else made.sum()
-            converted = _convert(array, placed, _values(array, placed, own, (group, read), noise, first))
+            converted = _convert(array, placed, _values(array, placed, own, (group, read), noise, first), group)
             if placed.pedestal_code is not None:
                 converted = converted - placed.pedestal_code[:, own.sum(dim=2)].permute(1, 2, 0)[..., None]
             if made is not None:
                 converted = converted * made[:, :, None, None]
             parts.append(converted)
         codes_of_group = parts[0] if len(parts) == 1 else torch.stack(parts, dim=1).flatten(0, 1)
-        _collect(array, placed, codes_of_group, out)
+        _collect(array, placed, codes_of_group, out, group)
 
 
 def _values(
@@ -217,12 +224,17 @@ def _kept(array: LoweredArray, digit: Tensor, group: int, noise: Noise, first: i
     return out
 
 
-def _convert(array: LoweredArray, placed: Placed, value: Tensor) -> Tensor:
+def _of_group(values: Tensor, group: int) -> Tensor:
+    """The entry of a row group where groups differ, else the only one."""
+    return values[group if len(values) > 1 else 0]
+
+
+def _convert(array: LoweredArray, placed: Placed, value: Tensor, group: int) -> Tensor:
     """Codes, of the codes' type, of `value` [planes, vectors, banks, outputs], which is overwritten."""
     if placed.gain is not None or placed.offset is not None:
         seen = value.float()
-        seen = seen if placed.gain is None else seen * placed.gain
-        seen = seen if placed.offset is None else seen + placed.offset
+        seen = seen if placed.gain is None else seen * _of_group(placed.gain, group)
+        seen = seen if placed.offset is None else seen + _of_group(placed.offset, group)
         value = torch.floor(seen + 0.5).to(value.dtype)
     if placed.scale is not None:
         low, high = placed.codes[:, :1].to(value.dtype), placed.codes[:, -1:].to(value.dtype)
@@ -233,16 +245,17 @@ def _convert(array: LoweredArray, placed: Placed, value: Tensor) -> Tensor:
     return placed.codes.reshape(-1)[index]
 
 
-def _collect(array: LoweredArray, placed: Placed, codes: Tensor, out: Tensor) -> None:
+def _collect(array: LoweredArray, placed: Placed, codes: Tensor, out: Tensor, group: int) -> None:
     """Adds the weighted codes [planes and reads, vectors, banks, outputs] to `out`; a narrow accumulator in order."""
+    weights = _of_group(placed.bank_weights, group)
     if array.accumulator_bits is None:
         total = (placed.weights @ codes.flatten(1)).reshape(codes.shape[1:]).long()
-        out += (total * placed.bank_weights).sum(dim=1)
+        out += (total * weights).sum(dim=1)
         return
     half = 1 << (array.accumulator_bits - 1)
     for bank in range(array.num_banks):
         for plane, weight in enumerate(placed.weights.long()):
-            out += codes[plane, :, bank].long() * weight * placed.bank_weights[bank]
+            out += codes[plane, :, bank].long() * weight * weights[bank]
             if array.overflow == "saturate":
                 out.clamp_(-half, half - 1)
             else:

@@ -109,7 +109,7 @@ class SarAdc(Adc):
 
     def part(self, process: Process) -> PartCost:
         area = SAR_UM2.value() * 2.0 ** ((np.asarray(self.bits) - 8) / 2) * self.gain_factor()
-        return process.powered(process.analog_um2(area))
+        return process.powered(process.analog_um2(area * self.matching_factor()))
 
 
 @spec
@@ -125,7 +125,7 @@ class FlashAdc(Adc):
 
     def part(self, process: Process) -> PartCost:
         area = COMPARE_UM2.value() * (2.0 ** np.asarray(self.bits) - 1.0) * self.gain_factor()
-        return process.powered(process.analog_um2(area))
+        return process.powered(process.analog_um2(area * self.matching_factor()))
 
 
 @spec
@@ -142,7 +142,8 @@ class RampAdc(Adc):
 
     def part(self, process: Process) -> PartCost:
         counter = COUNTER_UM2.value() * np.asarray(self.bits)
-        return process.powered(process.analog_um2((COMPARE_UM2.value() + counter) * self.gain_factor()))
+        area = (COMPARE_UM2.value() * self.matching_factor() + counter) * self.gain_factor()
+        return process.powered(process.analog_um2(area))
 
 
 ADCS: dict[str, type[Adc]] = {adc.kind: adc for adc in (SarAdc, FlashAdc, RampAdc)}

@@ -40,6 +40,15 @@ class Dac:
         """Whether rows must be driven with both signs."""
         return self.signed == "sign_magnitude" or (self.signed == "twos_complement" and bool(np.any(self.bits > 1)))
 
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What no source gives of the costs of what is used; every bill repeats it."""
+        lines = {
+            "one for both signs is twice one for one": self.bipolar,
+            "gates that find zero planes or bits, by count of gates": self.skip != "none",
+        }
+        return tuple(line for line, used in lines.items() if used)
+
     def drive_of(self, signed_input: bool) -> Literal["unsigned"] | SignedDrive:
         """How a layer is driven whose inputs are signed, or are not."""
         return self.signed if signed_input else "unsigned"

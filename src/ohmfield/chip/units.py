@@ -152,8 +152,8 @@ class Crossbar(Unit):
         return np.maximum(1.0, np.ceil(np.asarray(stored) / self.array.cell_bits)) * (2 if pairs else 1)
 
     def accumulator_bits(self, weight_bits: Number, input_bits: Number) -> Number:
-        """Width that cannot overflow over one array: both operands and the logarithm of its rows."""
-        return weight_bits + input_bits + np.ceil(np.log2(self.array.rows))
+        """Width that cannot overflow over one array: operands, logarithm of its rows, places of a correction."""
+        return weight_bits + input_bits + np.ceil(np.log2(self.array.rows)) + self.adc.fraction_bits
 
     def drive(self, process: Process) -> ActionCost:
         wires = self.array.wires
@@ -183,6 +183,11 @@ class Crossbar(Unit):
         read = ActionCost(process.gates_pJ(block.energy_fJ))
         return read if array.wires is None else read + array.wires.select(process, array.rows_active, array.columns)
 
+    def correct(self, process: Process) -> ActionCost:
+        """One code corrected digitally."""
+        post = self.adc.post_calibration
+        return ActionCost(span(0.0) if post is None else process.gates_pJ(post.correction(self.adc.bits).energy_fJ))
+
     def detect(self, process: Process) -> ActionCost:
         """One plane of one group of rows looked at for what can be skipped."""
         return ActionCost(process.gates_pJ(self.dac.detector(self.read_rows()).energy_fJ))
@@ -207,6 +212,9 @@ class Crossbar(Unit):
         converter = trimmed + self.cell.sense_part(process) + process.powered(gain_um2)
         width = self.accumulator_bits(weight_bits, input_bits)
         registers = library.register(width).part(process).times(np.floor(array.columns / self._columns(weight_bits)))
+        if adc.post_calibration is not None:
+            own = adc.post_calibration.registers(adc.bits).part(process).times(array.columns / (2 if self.pairs else 1))
+            registers += own + adc.post_calibration.correction(adc.bits).part(process).times(converters)
         return {
             "cells": cell.times(array.rows * array.columns),
             "drivers": driver.times(array.rows),

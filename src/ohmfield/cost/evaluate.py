@@ -155,7 +155,8 @@ class _Billing:
         spend(name, "cells", read, actions.cell_reads * unit.current_share(mean_uS, actions.driven_share))
         spend(name, "drivers", unit.drive(process), actions.drives)
         spend(name, "adc", convert, actions.conversions)
-        spend(name, "shift_add", unit.shift_add(process, width), actions.additions)
+        spend(name, "shift_add", unit.shift_add(process, width + unit.adc.fraction_bits), actions.additions)
+        spend(name, "shift_add", unit.correct(process), actions.conversions)
         spend(name, "control", unit.control(process), actions.reads)
         spend(name, "control", unit.detect(process), actions.looks)
         converting_ns = convert.latency_ns * unit.conversions_per_read()
@@ -272,6 +273,8 @@ class _Billing:
         for name, unit in units:
             if isinstance(unit, Crossbar):
                 lines += [f"assumed: cells of {name}: {line}" for line in unit.cell.assumptions]
+                lines += [f"assumed: drivers of {name}: {line}" for line in unit.dac.assumptions]
+                lines += [f"assumed: converters of {name}: {line}" for line in unit.adc.assumptions]
                 wires = unit.array.wires
                 lines += [f"assumed: wires of {name}: {line}" for line in wires.assumptions] if wires else []
         ideal = [name for name, unit in units if isinstance(unit, Crossbar) and unit.cell.kind == "ideal"]

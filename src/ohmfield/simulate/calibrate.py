@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from ohmfield._kernels.crossbar import LoweredArray, digits
+from ohmfield._kernels.crossbar import LoweredArray, conversions, digits, of_bank
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.units import Crossbar
 from ohmfield.compress.quantise import PERCENTILE, Rule
 from ohmfield.mapping.slice import slice_weights
+from ohmfield.simulate.columns import bank_steps, with_columns
 from ohmfield.simulate.conversion import Causes, output_step, signed_conversion
 from ohmfield.simulate.convert import chip_layers
 from ohmfield.simulate.layers import ChipLinear
@@ -23,7 +24,9 @@ from ohmfield.simulate.lower import lower as lower_array
 from ohmfield.simulate.programmed import Programmed
 from ohmfield.simulate.reading import banked_copy
 from ohmfield.simulate.run import predict
+from ohmfield.spec import InputError
 
+EVERYTHING = 0.999  # share of clipped conversions that leaves nothing of a layer
 VECTORS = 256  # calibration vectors per layer: a hundred thousand conversions and more
 
 
@@ -38,27 +41,55 @@ class CodeHistogram:
     bank: str
 
 
+Granularity = Literal["chip", "layer", "slice"]
+
+
 def choose_gains(
     module: nn.Module,
     chip: Chip,
     coords: Float[Tensor, "num *dims"],
     *,
     rule: Rule = "mse",
-    granularity: Literal["layer", "slice"] = "layer",
+    granularity: Granularity = "layer",
     programmed: Programmed | None = None,
 ) -> dict[str, tuple[float, ...]]:
-    """The gain of each bank of each crossbar layer of the converted `module`, from `adc.gains`.
+    """The gain of each bank of each crossbar layer of the converted `module`, from what `adc` offers.
 
     `max`: the largest gain that clips nothing on these inputs; `percentile`: that clips at most 0.05 % of the
-    conversions; `mse`: the least squared error of the layer's output (`slice`: of the bank's) against the sums before
-    conversion. It sees the design, that is ideal cells; with `programmed` it sees that instance (its first copy).
+    conversions; `mse`: the least squared error of the layer's output (`slice`: of the bank's; `chip`: of all layers of
+    a unit, each over its mean square) against the sums before conversion. It sees the design, that is ideal cells; with
+    `programmed` it sees that instance (its first copy) at its age, before any digital correction.
+    `InputError` names a layer whose conversions all leave every range.
     """
-    gains: dict[str, tuple[float, ...]] = {}
+    tried: dict[str, _Tried] = {}
     for path, codes in layer_inputs(module, coords).items():
         layer = chip_layers(module)[path]
         unit = chip.units[layer.plan.unit]
         if isinstance(unit, Crossbar):
-            gains[path] = _layer_gains(layer, unit, codes, rule, granularity, programmed)
+            tried[path] = _try_gains(layer, unit, codes, programmed)
+            if tried[path].clipped.min() >= EVERYTHING:
+                raise InputError(
+                    f"all conversions leave the range at gain {min(unit.adc.choices()):g}: "
+                    "declare a larger adc.step_levels, more adc.bits or fewer array.rows_active",
+                    path,
+                )
+    gains: dict[str, tuple[float, ...]] = {}
+    for path, layer in chip_layers(module).items():
+        if path in tried:
+            name, mine = layer.plan.unit, tried[path]
+            choices, banks = chip.units[name].adc.choices(), mine.clipped.shape[1]  # type: ignore[attr-defined]
+            if granularity == "slice":
+                chosen = [_pick(rule, mine.of_bank[:, bank], mine.clipped[:, bank]) for bank in range(banks)]
+            else:
+                shared = [
+                    each
+                    for other, each in tried.items()
+                    if other == path or (granularity == "chip" and chip_layers(module)[other].plan.unit == name)
+                ]
+                errors = sum(each.of_layer for each in shared)
+                clipped = np.max([each.clipped.max(axis=1) for each in shared], axis=0)
+                chosen = [_pick(rule, np.asarray(errors), clipped)] * banks
+            gains[path] = tuple(choices[index] for index in chosen)
     return gains
 
 
@@ -113,31 +144,37 @@ def conversion_values(
     return np.stack(groups)
 
 
-def _layer_gains(
-    layer: ChipLinear,
-    unit: Crossbar,
-    inputs: Int[np.ndarray, "vectors inputs"],
-    rule: Rule,
-    granularity: str,
-    programmed: Programmed | None,
-) -> tuple[float, ...]:
+@dataclass(frozen=True, eq=False)
+class _Tried:
+    """What each gain on offer would do to one layer."""
+
+    of_bank: Float[np.ndarray, "choices banks"]  # mean square error of what a bank adds to the output, in levels^2
+    of_layer: Float[np.ndarray, " choices"]  # of the output, over its mean square
+    clipped: Float[np.ndarray, "choices banks"]  # share of conversions
+
+
+def _try_gains(
+    layer: ChipLinear, unit: Crossbar, inputs: Int[np.ndarray, "vectors inputs"], programmed: Programmed | None
+) -> _Tried:
     banks = unit.array.conversions_per_weight(layer.plan.weight_bits)
-    choices = sorted(unit.adc.gains)
-    scores = np.empty((len(choices), banks))
-    totals = np.empty(len(choices))
-    for index, gain in enumerate(choices):
-        array = _lowered(layer, unit, (gain,) * banks, programmed)
-        errors, clipped = _errors(array, inputs, array.grid * output_step(unit, layer.plan.driving((gain,)), Causes()))
-        if rule == "mse":
-            scores[index] = [float(np.mean(error**2)) for error in errors]
-            totals[index] = float(np.mean(sum(w * e for w, e in zip(array.bank_weights, errors, strict=True)) ** 2))
-        else:  # the largest gain that clips little enough
-            allowed = 0.0 if rule == "max" else 1.0 - PERCENTILE
-            scores[index] = np.where(np.array(clipped) <= allowed, -index, 1.0 + np.array(clipped))
-            totals[index] = -index if max(clipped) <= allowed else 1.0 + max(clipped)
-    if granularity == "slice":
-        return tuple(choices[index] for index in scores.argmin(axis=0))
-    return (choices[int(totals.argmin())],) * banks
+    of_bank, of_layer, clipped = [], [], []
+    for gain in unit.adc.choices():
+        driving = layer.plan.driving((gain,) * banks)
+        array = _lowered(layer, unit, driving.gains, programmed)
+        errors, exact, share = _errors(array, inputs, bank_steps(unit, driving))
+        step = output_step(unit, driving, Causes())
+        of_bank.append(np.mean(errors**2, axis=(1, 2)) * step**2)
+        of_layer.append(np.mean(errors.sum(axis=0) ** 2) / max(float(np.mean(exact**2)), 1.0))
+        clipped.append(share)
+    return _Tried(np.array(of_bank), np.array(of_layer), np.array(clipped))
+
+
+def _pick(rule: Rule, errors: Float[np.ndarray, " choices"], clipped: Float[np.ndarray, " choices"]) -> int:
+    """Index of the gain that `rule` takes, of gains in ascending order."""
+    if rule == "mse":
+        return int(errors.argmin())
+    inside = np.flatnonzero(clipped <= (0.0 if rule == "max" else 1.0 - PERCENTILE))
+    return int(inside[-1]) if len(inside) else int(clipped.argmin())
 
 
 def _lowered(
@@ -148,21 +185,32 @@ def _lowered(
     stored = Stored(slices.bank_levels(unit.array.subtract).astype(np.float64), None)
     if programmed is not None:
         stored = banked_copy(programmed, layer.plan, unit, slices, Causes(reading=False))
+        held = replace(programmed.layers[layer.path], registers=None)
+        stored = with_columns(stored, held, layer.plan, unit, programmed.seed, 0)
     return lower_array(stored, slices, unit, layer.plan.driving(gains), Causes(reading=False))
 
 
 def _errors(
-    array: LoweredArray, inputs: Int[np.ndarray, "vectors inputs"], step: float
-) -> tuple[list[np.ndarray], list[float]]:
-    """Per bank: error of its sum over planes and groups in units of the step, and the share of clipped conversions."""
-    errors, clipped = [], []
-    for bank in range(array.num_banks):
-        values = conversion_values(array, inputs, bank)
-        codes = array.codes[bank][np.clip(values - array.first, 0, array.codes.shape[1] - 1)]
-        clipped.append(float(np.mean((values / step > codes.max() + 0.5) | (values / step < codes.min() - 0.5))))
-        difference = codes - values / step
-        errors.append(np.einsum("gpvo,p->vo", difference, array.plane_weights.astype(np.float64)))
-    return errors, clipped
+    array: LoweredArray, inputs: Int[np.ndarray, "vectors inputs"], steps: Float[np.ndarray, " banks"]
+) -> tuple[
+    Float[np.ndarray, "banks vectors outputs"], Float[np.ndarray, "vectors outputs"], Float[np.ndarray, " banks"]
+]:
+    """What the conversions of each bank add to the error of the output, the output without, the share that clips."""
+    errors = np.zeros((array.num_banks, len(inputs), array.num_outputs))
+    exact, clipped = np.zeros(errors.shape[1:]), np.zeros(array.num_banks)
+    for (group, bank, plane), _, code, made in conversions(array, inputs):
+        weight = of_bank(array.bank_weights, group, bank) * array.plane_weights[plane]
+        errors[bank] += weight * np.where(made[:, None], code, 0)
+    for bank, step in enumerate(steps):
+        values = conversion_values(array, inputs, bank) / (array.grid * step)  # [groups, planes, vectors, outputs]
+        low, high = array.codes[bank].min(), array.codes[bank].max()
+        if not array.rows_per_read:  # which takes no more rows than the range holds
+            clipped[bank] = np.mean((values > high + 0.5) | (values < low - 0.5))
+        for group, planes in enumerate(np.einsum("gpvo,p->gvo", values, array.plane_weights.astype(np.float64))):
+            sums = of_bank(array.bank_weights, group, bank) * planes
+            errors[bank] -= sums
+            exact += sums
+    return errors, exact, clipped
 
 
 def _histogram(
@@ -172,18 +220,16 @@ def _histogram(
     array = _lowered(layer, unit, gains, programmed)
     least, most = unit.adc.limits(signed_conversion(unit, layer.plan.signed_input))
     counts = np.zeros(most - least + 1, dtype=np.int64)
-    for bank in range(array.num_banks):
-        values = conversion_values(array, inputs, bank) - array.first
-        codes = array.codes[bank][np.clip(values, 0, array.codes.shape[1] - 1)].ravel()
-        counts += np.bincount(codes - least, minlength=len(counts))
+    for _, _, codes, made in conversions(array, inputs):
+        counts += np.bincount((codes[made] - least).ravel(), minlength=len(counts))
     clipped = counts[-1] + (counts[0] if least < 0 else 0)
-    used = np.flatnonzero(counts)
+    used = np.flatnonzero(counts) if counts.any() else np.array([-least])
     low, high = int(used[0]), int(used[-1])
-    step = output_step(unit, layer.plan.driving(gains), Causes())
+    step = float(bank_steps(unit, layer.plan.driving(gains)).min())
     return CodeHistogram(
         codes=np.arange(low, high + 1) + least,
         counts=counts[low : high + 1],
         step_levels=step,
-        clipped_fraction=float(clipped / counts.sum()),
+        clipped_fraction=float(clipped / max(1, counts.sum())),
         bank=f"{array.num_banks} banks, gains {', '.join(f'{gain:g}' for gain in sorted(set(gains)))}",
     )

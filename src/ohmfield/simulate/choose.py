@@ -8,6 +8,7 @@ from jaxtyping import Int
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.units import Crossbar
 from ohmfield.mapping.slice import slice_weights
+from ohmfield.simulate.columns import with_columns
 from ohmfield.simulate.conversion import Causes, drive_of, output_step, rows_per_read
 from ohmfield.simulate.lower import Stored, loses_nothing, lower
 from ohmfield.simulate.plan import LayerPlan
@@ -33,6 +34,7 @@ def product_of(
             read_copy(values, slices, unit, plan.starts, elapsed_s, causes, copy_noise(seed, plan.path, copy))
             for copy, values in enumerate(layer.conductances_uS)
         ]
+        stored = [with_columns(copy, layer, plan, unit, seed, number) for number, copy in enumerate(stored)]
     untouched = all(copy.circuits is None and np.array_equal(copy.levels, nominal) for copy in stored)
     quiet = not causes.reading or (unit.adc.enob is None and all(copy.read_std is None for copy in stored))
     if untouched and quiet and (causes.lossless or loses_nothing(unit, driving, slices, causes)):

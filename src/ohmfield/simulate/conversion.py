@@ -90,22 +90,31 @@ def hardware_step(crossbar: Crossbar, signed_input: bool) -> float:
 
 
 def check_ranges(crossbar: Crossbar, signed_input: bool, gains: tuple[float, ...]) -> None:
-    """Raises `InputError` where codes that are added differ by something other than a power of two."""
+    """Raises `InputError` where codes that are added differ by what no shift and no declared multiplier makes good."""
     dac = crossbar.dac
     if dac.signed_digits(signed_input) and pedestal_levels(crossbar) > 0.0:
         raise InputError(
             f"dac.signed {dac.signed} with {dac.bits} bits drives pedestals of g_min below zero: "
             "use array.subtract analog, dac.signed sign_magnitude_two_pass, or one bit of two's complement"
         )
+    post = crossbar.adc.post_calibration
+    if post is not None and post.fit == "scale_shift":
+        return
     for gain in gains:
         ratio = math.log2(max(gains) / gain)
         if ratio != int(ratio):
-            raise InputError(f"gains {gains} of one layer differ by other than powers of two; calibrate per layer")
+            raise InputError(
+                f"gains {gains} of one layer differ by other than powers of two: calibrate per layer, "
+                "or declare adc.post_calibration scale_shift"
+            )
 
 
 def output_step(crossbar: Crossbar, driving: Driving, causes: Causes) -> float:
-    """Cell levels that one unit of the output counts: the finest step of the layer."""
-    return hardware_step(crossbar, driving.signed_input) / max(driving.gains) if causes.rounding else 1.0
+    """Cell levels that one unit of the output counts: the finest step of the layer, by the places of a correction."""
+    if not causes.rounding:
+        return 1.0
+    finest = hardware_step(crossbar, driving.signed_input) / max(driving.gains)
+    return finest / 2**crossbar.adc.fraction_bits
 
 
 def converter_std(crossbar: Crossbar, step: float) -> float:

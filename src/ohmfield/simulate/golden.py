@@ -16,6 +16,7 @@ from jaxtyping import Float
 from safetensors.numpy import save
 from torch import Tensor, nn
 
+from ohmfield._kernels.crossbar import shift_sums
 from ohmfield.files import write_atomic
 from ohmfield.simulate.calibrate import layer_inputs
 from ohmfield.simulate.convert import chip_layers
@@ -40,8 +41,11 @@ def golden_vectors(
     kept = codes
     if array.pedestal_code is not None:
         kept = codes - array.pedestal_code[np.arange(array.num_banks)[:, None, None], driven][..., None]
-    counts = array.bank_weights.reshape(array.num_banks, -1) * np.ones(array.num_outputs, dtype=np.int64)
-    outputs = np.einsum("gbpvo,bo,p->vo", kept, counts, array.plane_weights)
+    counts = array.bank_weights if array.bank_weights.ndim == 3 else array.bank_weights.reshape(1, array.num_banks, -1)
+    counts = np.broadcast_to(counts, (array.num_groups, array.num_banks, array.num_outputs))
+    outputs = np.einsum("gbpvo,gbo,p->vo", kept, counts, array.plane_weights)
+    if array.column_shift is not None:
+        outputs = outputs + shift_sums(array, inputs)
     if product.offset:
         total = inputs.sum(axis=1, keepdims=True)
         outputs = outputs - np.floor(product.offset * total / product.step + 0.5).astype(np.int64)
@@ -60,6 +64,7 @@ def golden_vectors(
         "pedestal_codes": array.pedestal_code,
         "column_gain": array.column_gain,
         "column_offset": array.column_offset,
+        "column_shift": array.column_shift,
         "code_table": array.codes.astype(np.int64),
         "sums": sums,
         "codes": codes,

@@ -128,7 +128,7 @@ def conversions_of(
     driven = np.empty(shape, dtype=np.int64)
     for place, digits, value, _ in before_conversion(array, inputs.astype(np.int64), noise, first, currents):
         sums[place] = value[:, columns]
-        codes[place] = converted(array, place[1], value)[:, columns]
+        codes[place] = converted(array, *place[:2], value)[:, columns]
         driven[place] = digits
     return sums, codes, driven
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from ohmfield._kernels.crossbar import LoweredArray
 from ohmfield.chip.units import Crossbar
@@ -29,6 +30,16 @@ GRID_ERROR = 0.05  # of the programming sd, at most
 
 
 @dataclass(frozen=True, eq=False)
+class Columns:
+    """The converters of one copy where they differ, by row group (one for all, if they lie in one array)."""
+
+    gain: Float[np.ndarray, "groups banks outputs"] | None = None  # around 1
+    offset_lsb: Float[np.ndarray, "groups banks outputs"] | None = None  # in LSB of the hardware range
+    scale: Int[np.ndarray, "groups banks outputs"] | None = None  # registers of the digital correction
+    shift: Int[np.ndarray, "groups banks outputs"] | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Stored:
     """One copy of a layer as its cells hold it, in cell levels above g_min: float64 [inputs, banks, outputs]."""
 
@@ -36,6 +47,7 @@ class Stored:
     read_std: np.ndarray | None  # sd of one read of a bank's cell (or pair), in levels
     scale: float = 1.0  # what codes are worth more since cells drifted: compensation after the conversion
     circuits: Circuits | None = None  # lines whose loss depends on the input: what `levels` would be without them
+    columns: Columns = field(default_factory=Columns)
 
 
 def lower(stored: Stored, slices: Slices, crossbar: Crossbar, driving: Driving, causes: Causes) -> LoweredArray:
@@ -53,9 +65,9 @@ def lower(stored: Stored, slices: Slices, crossbar: Crossbar, driving: Driving, 
     pedestal = pedestal_levels(crossbar)
     fixed = converter_std(crossbar, base) ** 2 if causes.reading else 0.0
     read_std = stored.read_std if causes.reading and stored.read_std is not None and stored.read_std.any() else None
-    grid = _grid(
-        stored.levels, driving.starts, digit, noisy=fixed > 0.0 or read_std is not None or stored.circuits is not None
-    )
+    columns = stored.columns if causes.rounding and causes.programming else Columns()
+    exact = fixed == 0.0 and read_std is None and columns.gain is None and stored.circuits is None
+    grid = _grid(stored.levels, driving.starts, digit, noisy=not exact)
     if pedestal != int(pedestal) and causes.rounding and grid == 1 and not bool((steps == 1.0).all()):
         grid = 16
     levels = np.floor(stored.levels * grid + 0.5).astype(np.int32)
@@ -68,6 +80,10 @@ def lower(stored: Stored, slices: Slices, crossbar: Crossbar, driving: Driving, 
     margin = math.ceil(NORMAL_REACH * peak) + math.ceil(grid * float(steps.max())) + 1
     if stored.circuits is not None:  # sides of a pair lose differently, so a sum may leave those of `levels`
         margin += math.ceil(grid * digit * stored.circuits.reach_levels)
+    offset = None
+    if columns.gain is not None and columns.offset_lsb is not None:
+        offset = columns.offset_lsb * (base * grid)
+        margin += math.ceil(max(-low, high) * float(np.abs(columns.gain - 1.0).max()) + float(np.abs(offset).max()))
     first = low - margin
     values = np.arange(first, high + margin + 1)
     codes = np.empty((len(steps), len(values)), dtype=np.int32)
@@ -82,13 +98,13 @@ def lower(stored: Stored, slices: Slices, crossbar: Crossbar, driving: Driving, 
     removed = None
     if pedestals is not None and array.encoding == "offset":
         removed = np.floor(pedestals[None, :] / (grid * steps[:, None]) + 0.5).astype(np.int64)
-    ratio = np.round(steps / steps.min()).astype(np.int64)
+    weights, shifts = _digital_weights(slices, crossbar, steps, columns, causes)
     extra = np.full(len(steps), max(0.0, fixed * grid**2 - 1.0 / 12.0)) if fixed > 0.0 else None
     return LoweredArray(
         levels=levels,
         starts=driving.starts,
         grid=grid,
-        bank_weights=slices.bank_weights(array.subtract).astype(np.int64) * ratio,
+        bank_weights=weights,
         plane_weights=np.array(crossbar.dac.plane_weights(driving.input_bits, driving.signed_input), dtype=np.int64),
         dac_bits=crossbar.dac.bits,
         drive=drive_of(crossbar, driving.signed_input),
@@ -99,6 +115,9 @@ def lower(stored: Stored, slices: Slices, crossbar: Crossbar, driving: Driving, 
         step=grid * steps,
         pedestal=pedestals,
         pedestal_code=removed,
+        column_gain=None if columns.gain is None else _squeezed(columns.gain.astype(np.float32)),
+        column_offset=None if offset is None else _squeezed(offset.astype(np.float32)),
+        column_shift=shifts,
         noise_variance=extra,
         read_variance=variance,
         read_unit=unit,
@@ -106,8 +125,46 @@ def lower(stored: Stored, slices: Slices, crossbar: Crossbar, driving: Driving, 
     )
 
 
+def _digital_weights(
+    slices: Slices, crossbar: Crossbar, steps: np.ndarray, columns: Columns, causes: Causes
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """What a code of each bank counts in units of `output_step`, and what is added to it: bank, shift, scale."""
+    banks, post = slices.bank_weights(crossbar.array.subtract).astype(np.int64), crossbar.adc.post_calibration
+    octaves = bank_octaves(steps)
+    if post is None or not causes.rounding:
+        return _by_bank(banks, 2**octaves), None
+    if columns.scale is None or columns.shift is None:
+        return _by_bank(banks, (2**octaves) * plain_scale(crossbar, steps)), None
+    shifted = _by_bank(banks, 2**octaves)
+    wide = shifted if shifted.ndim == 3 else shifted[None] if shifted.ndim == 2 else shifted[None, :, None]
+    return _squeezed(wide * columns.scale), _squeezed(wide * columns.shift)
+
+
+def _by_bank(weights: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """`weights`, whose banks are axis 0 or, where groups differ, axis 1, times a factor per bank."""
+    return weights * (factors if weights.ndim == 1 else factors[:, None])
+
+
+def _squeezed(values: np.ndarray) -> np.ndarray:
+    """Without the axis of groups where they share one array."""
+    return np.ascontiguousarray(values[0] if values.ndim == 3 and len(values) == 1 else values)
+
+
+def bank_octaves(steps: Float[np.ndarray, " banks"]) -> Int[np.ndarray, " banks"]:
+    """Left shifts that bring codes of each bank to at most the size of those with the finest step."""
+    return np.ceil(np.log2(steps / steps.min()) - 1e-9).astype(np.int64)
+
+
+def plain_scale(crossbar: Crossbar, steps: Float[np.ndarray, " banks"]) -> Int[np.ndarray, " banks"]:
+    """Scale registers of ideal columns: one, or what is left of a free ratio of steps after its shift."""
+    exact = steps / steps.min() / 2.0 ** bank_octaves(steps)
+    return np.floor(exact * 2.0**crossbar.adc.fraction_bits + 0.5).astype(np.int64)
+
+
 def loses_nothing(crossbar: Crossbar, driving: Driving, slices: Slices, causes: Causes) -> bool:
     """Whether conversions of ideal cells lose nothing: no sum leaves the range and, if rounded, steps are one level."""
+    if causes.rounding and (any(crossbar.adc.inl) or (causes.programming and crossbar.adc.mismatched)):
+        return False
     base = hardware_step(crossbar, driving.signed_input)
     if causes.rounding and any(base / gain != 1.0 for gain in driving.gains):
         return False

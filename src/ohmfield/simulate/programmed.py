@@ -25,6 +25,7 @@ class StoredLayer:
     codes: Int[np.ndarray, "outputs inputs"]
     conductances_uS: Float[np.ndarray, "copies inputs slices sides outputs"] | None  # None: a digital unit
     gains: tuple[float, ...] = ()  # converter gain per bank
+    registers: Int[np.ndarray, "copies two blocks banks outputs"] | None = None  # scale and shift of each column
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,8 @@ class Programmed:
             tensors[f"{name}:codes"] = layer.codes.astype(np.int32)
             if layer.conductances_uS is not None:
                 tensors[f"{name}:conductances_uS"] = np.ascontiguousarray(layer.conductances_uS)
+            if layer.registers is not None:
+                tensors[f"{name}:registers"] = np.ascontiguousarray(layer.registers)
         facts = {
             "format": FORMAT,
             "chip": self.chip,
@@ -74,4 +77,9 @@ class Programmed:
 
 def _stored_layer(tensors: Mapping[str, np.ndarray], name: str, gains: list[float]) -> StoredLayer:
     codes = tensors[f"{name}:codes"].astype(np.int64)
-    return StoredLayer(codes, tensors.get(f"{name}:conductances_uS"), tuple(float(gain) for gain in gains))
+    return StoredLayer(
+        codes,
+        tensors.get(f"{name}:conductances_uS"),
+        tuple(float(gain) for gain in gains),
+        registers=tensors.get(f"{name}:registers"),
+    )

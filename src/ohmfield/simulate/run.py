@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ohmfield.chip.chip import Chip
 from ohmfield.simulate.choose import product_of
+from ohmfield.simulate.columns import corrected
 from ohmfield.simulate.conversion import IDEAL, Causes
 from ohmfield.simulate.convert import chip_layers
 from ohmfield.simulate.formats import chunk_of
@@ -27,13 +28,18 @@ def program(
     seed: int = 0,
     elapsed_s: float = 0.0,
     gains: dict[str, tuple[float, ...]] | None = None,
+    corrected_s: float = 0.0,
 ) -> Programmed:
-    """A drawn instance of `chip` that holds the weights of the converted `module` as they are now."""
+    """A drawn instance of `chip` that holds the weights of the converted `module` as they are now.
+
+    Where codes are corrected digitally, the registers are fitted `corrected_s` after the first read.
+    """
     layers = {
         path: program_layer(layer.weight_codes().numpy(), layer.plan, chip, seed, (gains or {}).get(path, ()))
         for path, layer in chip_layers(module).items()
     }
-    return Programmed(chip.name, seed, layers, elapsed_s)
+    plans = {path: layer.plan for path, layer in chip_layers(module).items()}
+    return corrected(Programmed(chip.name, seed, layers, elapsed_s), plans, chip, corrected_s)
 
 
 def install(module: nn.Module, chip: Chip, programmed: Programmed | None, causes: Causes | None = None) -> nn.Module:
