@@ -18,7 +18,9 @@ from ohmfield.fit.options import FitOptions
 from ohmfield.numerics import Noise
 from ohmfield.signals.points import Points
 from ohmfield.signals.synthetic import zone_plate
+from ohmfield.simulate.convert import chip_layers
 from ohmfield.simulate.run import predict
+from ohmfield.simulate.statistical import MomentMatchedProduct
 from small_chip import crossbar, small_chip
 
 ANALOG = crossbar(
@@ -43,6 +45,19 @@ def field(signal: Points) -> Field:
 @pytest.fixture(scope="module")
 def analog(field: Field, signal: Points) -> Deployment:
     return deploy(field, small_chip(ANALOG), signal, Recipe(calibration_points=128), seed=3)
+
+
+def test_moment_matched_arithmetic_shows_nearly_the_same_picture(
+    field: Field, signal: Points, analog: Deployment
+) -> None:
+    recipe = Recipe(calibration_points=512, arithmetic="moment_matched")
+    made = deploy(field, small_chip(ANALOG), signal, recipe, seed=3)
+    assert all(isinstance(layer.product, MomentMatchedProduct) for layer in chip_layers(made.module).values())
+    assert abs(made.quality["psnr_dB"] - analog.quality["psnr_dB"]) < 1.0
+    assert made.bill.energy_pJ.sum() == pytest.approx(analog.bill.energy_pJ.sum(), rel=0.02)  # conversions are counted
+    assert any("moment-matched" in note for note in made.notes)
+    assert abs(made.instances([8])[0] - analog.instances([8])[0]) < 1.5
+    assert all(isinstance(layer.product, MomentMatchedProduct) for layer in chip_layers(made.module).values())
 
 
 def test_a_deployment_is_whole(analog: Deployment, signal: Points) -> None:

@@ -34,6 +34,7 @@ from ohmfield.simulate.noisy import with_noise, without_noise
 from ohmfield.simulate.products import CrossbarProduct
 from ohmfield.simulate.programmed import Programmed
 from ohmfield.simulate.run import install, predict, program
+from ohmfield.simulate.statistical import MomentMatchedProduct, match_moments
 from ohmfield.simulate.waterfall import waterfall
 from ohmfield.spec import InputError, knob, spec
 from ohmfield.tally import Tally
@@ -56,6 +57,7 @@ class Recipe:
     tune_rate: float = knob("label", 1e-2, gt=0, le=1, doc="Adam's step size at the start; cosine to a hundredth")
     noise_aware: bool = knob("label", False, doc="tune with the errors of analog layers drawn anew in every step")
     elapsed_s: float = knob("environment", 0.0, ge=0, doc="age of the instance, counted from its first read")
+    arithmetic: Literal["exact", "moment_matched"] = knob("label", "exact", doc="every conversion, or its statistics")
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +83,7 @@ class Deployment:
     histograms: dict[str, CodeHistogram]
     given: Given = field(repr=False)
     notes: tuple[str, ...] = ()
+    fitted_on: Tensor | None = field(default=None, repr=False)  # inputs of the fits of a moment-matched recipe
 
     def instances(self, seeds: Sequence[int]) -> list[float]:
         """The headline score on other chips of this design: same weights and converter ranges, newly drawn errors."""
@@ -88,10 +91,15 @@ class Deployment:
         scores = []
         for seed in seeds:
             drawn = program(self.module, self.chip, seed=seed, elapsed_s=self.programmed.elapsed_s, gains=gains)
-            install(self.module, self.chip, drawn)
+            self._install(drawn)
             scores.append(self.given.headline(predict(self.module, self.given.inputs)))
-        install(self.module, self.chip, self.programmed)
+        self._install(self.programmed)
         return scores
+
+    def _install(self, programmed: Programmed) -> None:
+        install(self.module, self.chip, programmed)
+        if self.fitted_on is not None:
+            match_moments(self.module, self.fitted_on)
 
 
 def deploy(
@@ -143,7 +151,8 @@ def deploy(
     say("program one instance")
     programmed = program(module, chip, seed=seed, elapsed_s=recipe.elapsed_s, gains=gains)
     say("run")
-    losses = waterfall(module, chip, programmed, what.inputs, what.headline)
+    fitted_on = chosen if recipe.arithmetic == "moment_matched" else None
+    losses = waterfall(module, chip, programmed, what.inputs, what.headline, fitted_on)
     check_tally(shapes, losses.tally)
     ran = float(len(what.inputs))
     workload = Workload(shapes, what.items, what.inference, tally=losses.tally, tally_items=ran)
@@ -164,6 +173,7 @@ def deploy(
         histograms=histograms(module, chip, programmed, chosen),
         given=what,
         notes=tuple(notes),
+        fitted_on=fitted_on,
     )
 
 
@@ -254,6 +264,8 @@ def _paths(module: nn.Module, chip: Chip, recipe: Recipe, what: Given) -> list[s
                 f"{path}: through the converters of {layer.plan.unit}, conductances on a grid of {grids} level"
                 + (copies if layer.plan.copies > 1 else "")
             )
+        elif isinstance(layer.product, MomentMatchedProduct):
+            notes.append(f"{path}: moment-matched, a product and a random number in place of every conversion")
         elif isinstance(unit, Crossbar):
             notes.append(f"{path}: conversions on {layer.plan.unit} lose nothing; computed as one exact product")
         else:

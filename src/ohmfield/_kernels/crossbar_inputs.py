@@ -33,6 +33,33 @@ def draw_keys(key, first, low, high):
 
 
 @njit(cache=True, nogil=True)
+def _ones(word):
+    """Bits set in a uint32."""
+    word = np.uint32(word - np.uint32(np.uint32(word >> np.uint32(1)) & np.uint32(0x55555555)))
+    pairs = np.uint32(np.uint32(word >> np.uint32(2)) & np.uint32(0x33333333))
+    word = np.uint32(np.uint32(word & np.uint32(0x33333333)) + pairs)
+    word = np.uint32(np.uint32(word + np.uint32(word >> np.uint32(4))) & np.uint32(0x0F0F0F0F))
+    return np.uint32(np.uint32(word * np.uint32(0x01010101)) >> np.uint32(24))
+
+
+@njit(cache=True, nogil=True)
+def count_bits(codes, starts, planes):
+    """(bits set in the lowest `planes`, planes of a group with none) of `codes` [vectors, inputs]."""
+    mask = np.uint32((np.int64(1) << planes) - 1)
+    driven, empty = np.int64(0), np.int64(0)
+    for vector in range(codes.shape[0]):
+        for group in range(len(starts) - 1):
+            seen, own = np.uint32(0), np.uint32(0)
+            for row in range(starts[group], starts[group + 1]):
+                word = np.uint32(np.uint32(codes[vector, row]) & mask)
+                seen = np.uint32(seen | word)
+                own = np.uint32(own + _ones(word))
+            driven += np.int64(own)
+            empty += planes - np.int64(_ones(seen))
+    return driven, empty
+
+
+@njit(cache=True, nogil=True)
 def turn(totals, count, out):
     """`out[vector, output] = totals[output, vector]` for the first `count` vectors, in blocks that fit the cache."""
     for first in range(0, totals.shape[0], 16):

@@ -93,13 +93,15 @@ def choose_gains(
     return gains
 
 
-def layer_inputs(module: nn.Module, coords: Float[Tensor, "num *dims"]) -> dict[str, Int[np.ndarray, "vectors inputs"]]:
-    """Input codes that each converted linear layer sees at `coords`; at most `VECTORS`, evenly spread."""
+def layer_inputs(
+    module: nn.Module, coords: Float[Tensor, "num *dims"], most: int = VECTORS
+) -> dict[str, Int[np.ndarray, "vectors inputs"]]:
+    """Input codes that each converted linear layer sees at `coords`; at most `most`, evenly spread."""
     seen: dict[str, list[np.ndarray]] = {}
 
     def keep(layer: nn.Module, args: tuple[Tensor, ...]) -> None:
         assert isinstance(layer, ChipLinear)
-        seen.setdefault(layer.path, []).append(layer.input_codes(args[0], VECTORS).numpy())
+        seen.setdefault(layer.path, []).append(layer.input_codes(args[0], most).numpy())
 
     handles = [layer.register_forward_pre_hook(keep) for layer in chip_layers(module).values()]
     try:
@@ -107,12 +109,12 @@ def layer_inputs(module: nn.Module, coords: Float[Tensor, "num *dims"]) -> dict[
     finally:
         for handle in handles:
             handle.remove()
-    return {path: _spread(np.concatenate(parts)) for path, parts in seen.items()}
+    return {path: _spread(np.concatenate(parts), most) for path, parts in seen.items()}
 
 
-def _spread(codes: Int[np.ndarray, "vectors inputs"]) -> Int[np.ndarray, "some inputs"]:
-    """`VECTORS` of them, evenly spread."""
-    return codes[:: max(1, len(codes) // VECTORS)][:VECTORS]
+def _spread(codes: Int[np.ndarray, "vectors inputs"], most: int) -> Int[np.ndarray, "some inputs"]:
+    """`most` of them, evenly spread."""
+    return codes[:: max(1, len(codes) // most)][:most]
 
 
 def histograms(

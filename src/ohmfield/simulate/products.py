@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ohmfield._kernels.crossbar import Drive, LoweredArray, count_inputs
 from ohmfield._kernels.crossbar_fast import fast
+from ohmfield._kernels.crossbar_inputs import count_bits
 from ohmfield._kernels.crossbar_torch import multiply
 from ohmfield.numerics import Noise
 from ohmfield.simulate.wires import Circuits
@@ -48,10 +49,26 @@ class InputOrder:
 
     def count(self, codes: Int[np.ndarray, "vectors inputs"]) -> Counts:
         """What the kernels would count for these inputs, had they run."""
-        counts = count_inputs(self, codes, self.columns)
+        counts = self._serial(codes) or count_inputs(self, codes, self.columns)
         if not self.columns:
             del counts["conversions"]
         return counts
+
+    def _serial(self, codes: Int[np.ndarray, "vectors inputs"]) -> Counts:
+        """The same from whole words at once, where planes are single bits; empty where they are not."""
+        if self.dac_bits > 1 or self.rows_per_read or self.num_planes > 31:
+            return {}
+        planes, sides = self.num_planes, [codes]
+        if self.drive == "sign_magnitude":
+            sides = [np.abs(codes)]
+        elif self.drive == "sign_magnitude_two_pass":
+            planes, sides = planes // 2, [np.maximum(codes, 0), np.maximum(-codes, 0)]
+        driven, empty = (
+            sum(part) for part in zip(*(count_bits(side, self.starts, planes) for side in sides), strict=True)
+        )
+        reads = len(codes) * (len(self.starts) - 1) * self.num_planes - (empty if self.skip_zero_planes else 0)
+        counts = {"vectors": len(codes), "driven": driven, "zero_planes": empty, "conversions": reads * self.columns}
+        return {name: float(value) for name, value in counts.items()}
 
 
 class ExactProduct:

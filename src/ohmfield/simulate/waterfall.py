@@ -15,6 +15,7 @@ from ohmfield.simulate.convert import chip_layers
 from ohmfield.simulate.products import ExactProduct
 from ohmfield.simulate.programmed import Programmed
 from ohmfield.simulate.run import install, predict
+from ohmfield.simulate.statistical import match_moments
 from ohmfield.tally import Tally
 
 STEPS: tuple[tuple[str, Causes], ...] = (
@@ -51,15 +52,19 @@ def waterfall(
     programmed: Programmed,
     coords: Float[Tensor, "num *dims"],
     score: Callable[[Float[Tensor, "num *outputs"]], float],
+    fitted_on: Float[Tensor, "some *dims"] | None = None,
 ) -> Losses:
     """The prediction at `coords` scored after each cause is added. `module` ends with every cause installed.
 
-    A cause that leaves every product exact changes no bit, so it is not run again.
+    A cause that leaves every product exact changes no bit, so it is not run again. With `fitted_on` every product
+    through converters is moment-matched on those inputs.
     """
     scores: list[tuple[str, float]] = []
     exact, picture, tally = False, None, Tally()
     for cause, causes in steps(chip):
         install(module, chip, programmed, causes)
+        if fitted_on is not None:
+            match_moments(module, fitted_on)
         products = [layer.product for layer in chip_layers(module).values()]
         now_exact = all(product is None or isinstance(product, ExactProduct) for product in products)
         if picture is None or not (exact and now_exact):
