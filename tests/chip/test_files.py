@@ -31,7 +31,7 @@ from ohmfield.chip.process import Process
 from ohmfield.quantities import ActionCost, Number, PartCost, span
 from ohmfield.spec import InputError, knob, spec, to_plain
 
-every_preset = pytest.mark.parametrize("name", ["rram-40nm", "dcim-28nm", "hybrid-40nm"])
+every_preset = pytest.mark.parametrize("name", ["rram-40nm", "dcim-28nm", "hybrid-40nm", "pcm-14nm"])
 
 
 def edited(tmp_path: Path, **changes: object) -> Path:
@@ -57,7 +57,7 @@ def fault(path: Path | str) -> str:
 
 
 def test_the_presets_are_listed() -> None:
-    assert list_chips() == ("dcim-28nm", "hybrid-40nm", "rram-40nm")
+    assert list_chips() == ("dcim-28nm", "hybrid-40nm", "pcm-14nm", "rram-40nm")
 
 
 @every_preset
@@ -111,7 +111,7 @@ def test_new_keeps_the_comments_and_never_overwrites(tmp_path: Path) -> None:
 
 def test_unknown_names_list_the_known() -> None:
     assert fault("rram-41nm") == (
-        "chip 'rram-41nm' is not known; known: dcim-28nm, hybrid-40nm, rram-40nm; or give the path of a YAML file"
+        "chip 'rram-41nm' is not known; known: dcim-28nm, hybrid-40nm, pcm-14nm, rram-40nm; or give the path of a YAML file"
     )
     with pytest.raises(InputError, match="known: h100, jetson-agx-orin"):
         load_baseline("h101")

@@ -72,7 +72,7 @@ def matches(schema: dict[str, Any], data: Any) -> bool:
 
 def test_the_schema_takes_the_presets_and_refuses_faults() -> None:
     schema = json.loads(json.dumps(chip_schema()))
-    for name in ("rram-40nm", "dcim-28nm", "hybrid-40nm"):
+    for name in ("rram-40nm", "dcim-28nm", "hybrid-40nm", "pcm-14nm"):
         data = yaml.safe_load((PRESETS / f"{name}.yaml").read_text())
         assert matches(schema, data), name
         assert not matches(schema, {**data, "surprise": 1})
