@@ -358,3 +358,34 @@ def test_measuring_keeps_the_machine_as_a_baseline(
     assert measured["peak_GFLOPs"] > 0
     assert run(["report", str(fitted), "--json"]) == 0
     assert measured["name"] in plain_json(capsys)["baselines"]
+
+
+def test_golden_vectors_of_a_run(fitted: Path, tmp_path: Path, capsys: Output) -> None:
+    out = tmp_path / "golden.safetensors"
+    capsys.readouterr()
+    assert run(["golden", str(fitted), "--chip", "rram-40nm", "--vectors", "3", "--out", str(out), "--json"]) == 0
+    said = plain_json(capsys)
+    assert out.is_file()
+    assert said["layer"] == "decoder.layers.0"
+    assert said["arrays"]["codes"][3] == 3
+    command = ["golden", str(fitted), "--out", str(out), "--chip"]
+    assert "is not a layer on the chip" in refused([*command, "rram-40nm", "--layer", "decoder.layers.9"], capsys)
+    assert "no layer goes through converters" in refused([*command, "dcim-28nm"], capsys)
+    assert "--vectors 0" in refused([*command, "rram-40nm", "--vectors", "0"], capsys)
+
+
+def test_a_chip_is_calibrated_to_measured_cells(tmp_path: Path, capsys: Output) -> None:
+    rows = "".join(f"{cell},{target},{target + 2 * (-1) ** cell}\n" for cell, target in enumerate([20, 40] * 20))
+    table = tmp_path / "cells.csv"
+    table.write_text("cell,target_uS,measured_uS\n" + rows)
+    out = tmp_path / "mine.yaml"
+    command = ["chips", "calibrate", "rram-40nm", "--conductances", str(table), "--out", str(out)]
+    capsys.readouterr()
+    assert run([*command, "--json"]) == 0
+    said = plain_json(capsys)["measured"]["units.crossbar.cell.program_fraction"]
+    assert said["value"] == pytest.approx(2 / 56)
+    assert "held out: +0.0%" in said["held_out"]
+    assert load_chip(out).name == "mine"
+    assert "exists already" in refused(command, capsys)
+    table.write_text("cell,target_uS,measured_uS\n1,2,three\n")
+    assert "line 2: measured_uS is 'three'" in refused([*command[:-1], str(tmp_path / "other.yaml")], capsys)

@@ -28,6 +28,7 @@ class Chip:
     title: str = knob("label", "", doc="one line for people")
     source: str = knob("label", doc="where the numbers come from")
     assumed: tuple[str, ...] = knob("label", (), doc="what no source gives, one line each; printed on every report")
+    measured: tuple[str, ...] = knob("label", (), doc="leaves that were measured, one line each; printed with bills")
     process: Process
     units: dict[str, family(Unit, UNITS)]
     place: tuple[Rule, ...] = ()

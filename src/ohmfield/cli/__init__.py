@@ -77,7 +77,10 @@ def _dispatch(command: Any) -> dict[str, Any] | None:
     from ohmfield.cli import commands
 
     command = command.action if isinstance(command, commands.Chips) else command
-    if isinstance(command, (commands.ChipsList, commands.ChipsShow, commands.ChipsCheck, commands.ChipsNew)):
+    if isinstance(
+        command,
+        (commands.ChipsList, commands.ChipsShow, commands.ChipsCheck, commands.ChipsNew, commands.ChipsCalibrate),
+    ):
         from ohmfield.cli import chips
 
         result = chips.run(command)

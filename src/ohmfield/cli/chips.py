@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ohmfield.chip.chip import Chip
-from ohmfield.chip.files import chip_text, list_chips, load_chip, new_from
+from ohmfield.chip.files import chip_text, list_chips, load_chip, new_from, save_chip
+from ohmfield.chip.measured import calibrate
 from ohmfield.cli import commands, console
-from ohmfield.spec import to_plain
+from ohmfield.spec import InputError, to_plain
 
 
 def run(command: Any) -> dict[str, Any]:
@@ -19,6 +21,8 @@ def run(command: Any) -> dict[str, Any]:
         return _check(command.file, command.json)
     if isinstance(command, commands.ChipsNew):
         return _new(command.source, command.out, command.json)
+    if isinstance(command, commands.ChipsCalibrate):
+        return _calibrate(command)
     return _list(command.json)
 
 
@@ -56,3 +60,20 @@ def _new(source: str, out: Path, quiet: bool) -> dict[str, Any]:
     if not quiet:
         console.show(f"wrote {out}; change it, then `ohmfield chips check {out}`")
     return {"file": str(out), "from": source}
+
+
+def _calibrate(command: commands.ChipsCalibrate) -> dict[str, Any]:
+    if command.out.exists():
+        raise InputError(f"{command.out}: exists already; give a new name or remove it")
+    given = {"conductances": command.conductances, "adc": command.adc, "power": command.power}
+    made, findings = calibrate(load_chip(command.chip), unit=command.unit, **given)
+    made = replace(made, name=command.out.stem)
+    save_chip(made, command.out)
+    if not command.json:
+        lines = [f"wrote {command.out}", *(f"  measured: {line}" for line in made.measured)]
+        console.show("\n".join(lines))
+    return {
+        "file": str(command.out),
+        "from": command.chip,
+        "measured": {one.path: {"value": to_plain(one.value), "held_out": one.error} for one in findings},
+    }

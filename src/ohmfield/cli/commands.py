@@ -100,6 +100,27 @@ class Report(Common):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Golden(Common):
+    """Conductances, sums, codes, inputs and outputs of one layer on a chip, for other simulators and for RTL.
+
+    Example: ohmfield golden runs/photo --chip rram-40nm --out golden.safetensors
+    """
+
+    run: Positional[Path]
+    """Run folder that `ohmfield fit` made."""
+    chip: str
+    """A chip, by name or file."""
+    layer: str = ""
+    """Path of the layer; the first that goes through converters by default."""
+    vectors: int = 16
+    """Input vectors, at most 256."""
+    seed: int = 0
+    """Which chip instance is drawn."""
+    out: Path = Path("golden.safetensors")
+    """File to write."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ChipsList(Common):
     """The chips that come with Ohmfield.
 
@@ -143,6 +164,27 @@ class ChipsNew(Common):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ChipsCalibrate(Common):
+    """A chip with leaves taken from measurements, and how far each is off on rows that were held out.
+
+    Example: ohmfield chips calibrate rram-40nm --conductances cells.csv --adc sweep.csv --out measured.yaml
+    """
+
+    chip: Positional[str]
+    """Chip to start from, a name or a file."""
+    conductances: Path | None = None
+    """CSV with cell, target_uS, measured_uS; a row per read."""
+    adc: Path | None = None
+    """CSV with input_lsb, code: a sweep of one converter."""
+    power: Path | None = None
+    """CSV with path, value: any number of the chip by its dotted path."""
+    unit: str = ""
+    """Which crossbar was measured; the first by default."""
+    out: Path = Path("measured.yaml")
+    """File to write; an existing file is left alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Doctor(Common):
     """What this machine offers: processor, threads, versions, kernels, disk.
 
@@ -155,13 +197,14 @@ class Doctor(Common):
 
 @dataclass(frozen=True, kw_only=True)
 class Chips:
-    """List, show, check and start chip descriptions."""
+    """List, show, check, start and calibrate chip descriptions."""
 
     action: (
         Annotated[ChipsList, subcommand("list")]
         | Annotated[ChipsShow, subcommand("show")]
         | Annotated[ChipsCheck, subcommand("check")]
         | Annotated[ChipsNew, subcommand("new")]
+        | Annotated[ChipsCalibrate, subcommand("calibrate")]
     )
 
 
@@ -170,6 +213,7 @@ Command = (
     | Annotated[Fit, subcommand("fit")]
     | Annotated[Deploy, subcommand("deploy")]
     | Annotated[Report, subcommand("report")]
+    | Annotated[Golden, subcommand("golden")]
     | Annotated[Chips, subcommand("chips")]
     | Annotated[Doctor, subcommand("doctor")]
 )

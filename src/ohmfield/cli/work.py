@@ -26,6 +26,10 @@ from ohmfield.report.tables import metrics, whole
 from ohmfield.report.write import write_report
 from ohmfield.signals.image import open_signal
 from ohmfield.signals.points import Points
+from ohmfield.simulate.calibrate import VECTORS
+from ohmfield.simulate.convert import chip_layers
+from ohmfield.simulate.golden import golden_vectors, save_golden
+from ohmfield.simulate.products import CrossbarProduct
 from ohmfield.spec import InputError
 
 
@@ -37,6 +41,8 @@ def run(command: Any) -> dict[str, Any]:
         return _deploy(command)
     if isinstance(command, commands.Report):
         return _report(command.run, command.out or command.run, command.json)
+    if isinstance(command, commands.Golden):
+        return _golden(command)
     return _demo(command)
 
 
@@ -177,3 +183,26 @@ def _demo(command: commands.Demo) -> dict[str, Any]:
     deploy_run(run_folder, chips, recipe, seed=0)
     status.print("3 of 3  writing the report")
     return _report(run_folder, command.out, command.json)
+
+
+def _golden(command: commands.Golden) -> dict[str, Any]:
+    chips = load_chips(command.chip)
+    if len(chips) != 1:
+        raise InputError(f"--chip {command.chip!r} names {len(chips)} chips; golden vectors are those of one")
+    if not 1 <= command.vectors <= VECTORS:
+        raise InputError(f"--vectors {command.vectors} must lie between 1 and {VECTORS}")
+    field, info = load_run(command.run)
+    signal = load_signal(command.run, info)
+    deployment = deploy(field, chips[0], signal, Recipe(), seed=command.seed)
+    layers = chip_layers(deployment.module)
+    read = [path for path, layer in layers.items() if isinstance(layer.product, CrossbarProduct)]
+    if not command.layer and not read:
+        raise InputError(f"no layer goes through converters on {chips[0].name}: there are no codes to write")
+    path = command.layer or read[0]
+    arrays, facts = golden_vectors(deployment.module, deployment.programmed, path, signal.coords, command.vectors)
+    save_golden(arrays, facts, command.out)
+    shapes = {name: list(value.shape) for name, value in arrays.items()}
+    if not command.json:
+        rows = [[name, " × ".join(map(str, shape))] for name, shape in shapes.items()]
+        console.show(console.table("", ("array", "shape"), rows, words=True), f"wrote {command.out}")
+    return {"file": str(command.out), **facts, "arrays": shapes}

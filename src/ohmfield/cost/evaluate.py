@@ -268,7 +268,8 @@ class _Billing:
 
     def warnings(self) -> tuple[str, ...]:
         """What was assumed, and what ran elsewhere than hoped."""
-        lines = [f"assumed: {line}" for line in self.chip.assumed] + self.rates.warnings()
+        lines = [f"measured: {line}" for line in self.chip.measured]
+        lines += [f"assumed: {line}" for line in self.chip.assumed] + self.rates.warnings()
         units = self.chip.units.items()
         for name, unit in units:
             if isinstance(unit, Crossbar):
