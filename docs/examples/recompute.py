@@ -37,7 +37,7 @@ def digit_of(x, plane, planes, bits, drive):
 
 def recompute(g, facts):
     """(sums, codes, outputs) from inputs, levels and steps."""
-    groups, banks, planes = len(g["row_groups"]) - 1, len(g["bank_weights"]), len(g["plane_weights"])
+    groups, banks, planes = len(g["row_groups"]) - 1, g["levels"].shape[1], len(g["plane_weights"])
     sums, codes = np.zeros_like(g["sums"]), np.zeros_like(g["codes"])
     outputs = np.zeros_like(g["outputs"])
     for group, bank, plane in np.ndindex(groups, banks, planes):
@@ -45,11 +45,21 @@ def recompute(g, facts):
         digit = digit_of(g["inputs"][:, rows], plane, planes, facts["dac_bits"], facts["drive"])
         driven = digit.sum(axis=1)
         value = digit @ g["levels"][rows, bank] + (g["pedestal"][driven][:, None] if "pedestal" in g else 0)
-        code = np.floor(value / g["steps"][bank] + 0.5).astype(np.int64)
-        code = np.clip(code, facts["lowest_code"], facts["highest_code"])
-        sums[group, bank, plane], codes[group, bank, plane] = value, code
-        removed = g["pedestal_codes"][bank][driven][:, None] if "pedestal_codes" in g else 0
-        outputs += g["bank_weights"][bank] * g["plane_weights"][plane] * (code - removed)
+        sums[group, bank, plane] = value
+        if "column_gain" in g:  # in single precision, as the kernels do
+            value = value.astype(np.float32) * g["column_gain"][group, bank]
+            value = np.floor(value + g["column_offset"][group, bank] + np.float32(0.5)).astype(np.int64)
+        if facts["codes_are_a_staircase"]:
+            code = np.floor(value / g["steps"][bank] + 0.5).astype(np.int64)
+            code = np.clip(code, facts["lowest_code"], facts["highest_code"])
+        else:
+            code = g["code_table"][bank][np.clip(value - facts["code_table_first"], 0, g["code_table"].shape[1] - 1)]
+        codes[group, bank, plane] = code
+        counted = code - g["pedestal_codes"][bank][driven][:, None] if "pedestal_codes" in g else code
+        counted = counted * g["bank_weights"][group, bank]
+        outputs += g["plane_weights"][plane] * (
+            counted + (g["column_shift"][group, bank] if "column_shift" in g else 0)
+        )
     total = facts["input_offset"] * g["inputs"].sum(axis=1, keepdims=True) / facts["output_step_levels"]
     return sums, codes, outputs - np.floor(total + 0.5).astype(np.int64)
 

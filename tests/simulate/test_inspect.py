@@ -99,6 +99,11 @@ UNITS: dict[str, Crossbar] = {
     "sides apart": crossbar(NOISY, array={"rows_active": 16, "subtract": "digital"}, adc={"bits": 7}),
     "offset": crossbar(NOISY, array={"rows_active": 16, "encoding": "offset"}, adc={"bits": 7}),
     "digits of two bits": crossbar(NOISY, dac_bits=2, adc={"bits": 8}),
+    "converters that differ": crossbar(
+        NOISY,
+        array={"rows_active": 16},
+        adc={"bits": 7, "offset_lsb_std": 1.5, "gain_std": 0.05, "inl": (0.0, 1.5, 0.0)},
+    ),
     "ideal cells": crossbar(IdealCell(), array={"rows_active": 16}, adc={"bits": 4, "step_levels": 2.0}),
 }
 

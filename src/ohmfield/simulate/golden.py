@@ -16,7 +16,7 @@ from jaxtyping import Float
 from safetensors.numpy import save
 from torch import Tensor, nn
 
-from ohmfield._kernels.crossbar import shift_sums
+from ohmfield._kernels.crossbar import LoweredArray, reference
 from ohmfield.files import write_atomic
 from ohmfield.simulate.calibrate import layer_inputs
 from ohmfield.simulate.convert import chip_layers
@@ -37,18 +37,13 @@ def golden_vectors(
     product, layer = product_at(module, path), chip_layers(module)[path]
     array, stored = product.copies[0], programmed.layers[path]
     inputs = layer_inputs(module, coords)[path][:vectors].astype(np.int64)
-    sums, codes, driven = conversions_of(product, inputs, None)
-    kept = codes
-    if array.pedestal_code is not None:
-        kept = codes - array.pedestal_code[np.arange(array.num_banks)[:, None, None], driven][..., None]
-    counts = array.bank_weights if array.bank_weights.ndim == 3 else array.bank_weights.reshape(1, array.num_banks, -1)
-    counts = np.broadcast_to(counts, (array.num_groups, array.num_banks, array.num_outputs))
-    outputs = np.einsum("gbpvo,gbo,p->vo", kept, counts, array.plane_weights)
-    if array.column_shift is not None:
-        outputs = outputs + shift_sums(array, inputs)
+    sums, codes, _ = conversions_of(product, inputs, None)
+    currents = product.circuits[0].values(array) if product.circuits else None
+    outputs, _ = reference(array, inputs, currents=currents)
     if product.offset:
         total = inputs.sum(axis=1, keepdims=True)
         outputs = outputs - np.floor(product.offset * total / product.step + 0.5).astype(np.int64)
+    low, high = range_of(layer)
     assert stored.conductances_uS is not None
     assert array.step is not None
     arrays: dict[str, np.ndarray | None] = {
@@ -57,27 +52,26 @@ def golden_vectors(
         "conductances_uS": stored.conductances_uS[0].astype(np.float64),
         "levels": array.levels.astype(np.int64),
         "row_groups": array.starts.astype(np.int64),
-        "bank_weights": array.bank_weights.astype(np.int64),
+        "bank_weights": _by_group(array, array.bank_weights),
         "plane_weights": array.plane_weights.astype(np.int64),
         "steps": array.step.astype(np.float64),
         "pedestal": array.pedestal,
         "pedestal_codes": array.pedestal_code,
-        "column_gain": array.column_gain,
-        "column_offset": array.column_offset,
-        "column_shift": array.column_shift,
+        "column_gain": _by_group(array, array.column_gain),
+        "column_offset": _by_group(array, array.column_offset),
+        "column_shift": _by_group(array, array.column_shift),
         "code_table": array.codes.astype(np.int64),
         "sums": sums,
         "codes": codes,
         "outputs": outputs,
     }
-    low, high = range_of(layer)
     facts = {
         "schema": SCHEMA,
         "chip": programmed.chip,
         "seed": programmed.seed,
         "elapsed_s": programmed.elapsed_s,
         "layer": path,
-        "levels_per_step_unit": array.grid,
+        "grid": array.grid,
         "dac_bits": array.dac_bits,
         "drive": array.drive,
         "lowest_code": low,
@@ -86,8 +80,25 @@ def golden_vectors(
         "input_offset": product.offset,
         "output_step_levels": product.step,
         "sums_are_levels_times_digits": not product.circuits,
+        "codes_are_a_staircase": _staircase(array, low, high),
     }
     return {name: value for name, value in arrays.items() if value is not None}, facts
+
+
+def _by_group(array: LoweredArray, values: np.ndarray | None) -> np.ndarray | None:
+    """A field of a lowered array for each row group, bank and output."""
+    if values is None:
+        return None
+    wide = values if values.ndim == 3 else values[None] if values.ndim == 2 else values[None, :, None]
+    return np.broadcast_to(wide, (array.num_groups, array.num_banks, array.num_outputs)).copy()
+
+
+def _staircase(array: LoweredArray, low: int, high: int) -> bool:
+    """Whether the code table is `floor(v / step + 1/2)`, clipped."""
+    assert array.step is not None
+    values = array.first + np.arange(array.codes.shape[1])
+    plain = np.clip(np.floor(values / array.step[:, None] + 0.5), low, high)
+    return bool(np.array_equal(plain, array.codes))
 
 
 def save_golden(arrays: dict[str, np.ndarray], facts: dict[str, Any], path: Path) -> None:

@@ -24,13 +24,15 @@ from ohmfield.spec import InputError
 class Column:
     """Every conversion of one output of a layer: what it saw, in cell levels, and its code."""
 
-    values: Float[np.ndarray, "groups banks planes vectors"]  # before the converter, read noise included
+    values: Float[
+        np.ndarray, "groups banks planes vectors"
+    ]  # before the converter and its own gain and offset, read noise included
     codes: Int[np.ndarray, "groups banks planes vectors"]
     driven: Int[np.ndarray, "groups banks planes vectors"]  # sum of the digits driven
     step_levels: Float[np.ndarray, " banks"]
     range_codes: tuple[int, int]  # lowest and highest code of the converter
     used_codes: tuple[int, int]  # lowest and highest code given
-    clipped: Bool[np.ndarray, "groups banks planes vectors"]  # values beyond the last step of the range
+    clipped: Bool[np.ndarray, "groups banks planes vectors"]  # values beyond the last step of the nominal range
 
     @property
     def clip_fraction(self) -> float:
