@@ -150,3 +150,24 @@ def test_a_grown_projection_is_gaussian() -> None:
     normal = 0.5 * (1.0 + torch.erf(ordered / 2**0.5))
     ranks = (torch.arange(len(ordered)) + 0.5) / len(ordered)
     assert (normal - ranks).abs().max() < 1.95 / len(ordered) ** 0.5  # Kolmogorov-Smirnov, 0.1 %
+
+
+def test_ranges_and_corrections_can_see_the_instance(field: Field, signal: Points) -> None:
+    adc = {"bits": 7, "gains": (1.0, 4.0), "range": "calibrated", "offset_lsb_std": 1.0, "post_calibration": {}}
+    unit = crossbar(RramCell(program_fraction=0.03, read_fraction=0.0, g_min_uS=5.0), adc=adc)
+    plain = dataclasses.replace(unit, adc=dataclasses.replace(unit.adc, post_calibration=None))
+    recipe = Recipe(calibration_points=128, granularity="chip", calibration_sees="aged", elapsed_s=1e4)
+    made = deploy(field, small_chip(unit), signal, recipe, seed=3)
+    assert len({gain for layer in made.programmed.layers.values() for gain in layer.gains}) == 1
+    assert any("ranges this instance at its age" in note for note in made.notes)
+    uncorrected = deploy(field, small_chip(plain), signal, recipe, seed=3)
+    assert made.quality["psnr_dB"] > uncorrected.quality["psnr_dB"] + 1.0
+    assert abs(made.instances([3])[0] - made.quality["psnr_dB"]) < 1e-9
+
+
+def test_a_range_that_clips_much_is_said_of_the_layer(field: Field, signal: Points) -> None:
+    unit = crossbar(adc={"bits": 3, "step_levels": 1.0})
+    made = deploy(field, small_chip(unit), signal, Recipe(calibration_points=128))
+    warned = [note for note in made.notes if note.startswith("warning: decoder.layers.")]
+    assert warned
+    assert "% of the conversions reach an end of their range (1 levels a code)" in warned[0]

@@ -41,6 +41,8 @@ from ohmfield.tally import Tally
 
 Progress = Callable[[str], None]
 EXAMPLE_ITEMS = 64  # coordinates that a trace runs
+CLIPPED_SHARE = 0.1  # of a layer's conversions, above which a range is said to clip too much
+SEEN = {"design": "too", "instance": "this instance at its first read", "aged": "this instance at its age"}
 
 
 @spec
@@ -51,7 +53,10 @@ class Recipe:
     input_bits: int = knob("both", 8, ge=2, le=12, doc="bits of an input of a linear layer")
     calibration: Literal["mse", "max", "percentile"] = knob("both", "mse", doc="rule for grids and converter ranges")
     calibration_points: int = knob("label", 4096, ge=64, le=2**20, doc="coordinates that calibration sees")
-    granularity: Literal["layer", "slice"] = knob("both", "layer", doc="what shares one converter range")
+    granularity: Literal["chip", "layer", "slice"] = knob("both", "layer", doc="what shares one converter range")
+    calibration_sees: Literal["design", "instance", "aged"] = knob(
+        "both", "design", doc="what ranges are chosen on: ideal cells, this instance at its first read, or at elapsed_s"
+    )
     tune_steps: int = knob("label", 0, ge=0, le=10**6, doc="fine-tuning steps, all parameters")
     tune_batch: int = knob("label", 8192, ge=16, le=2**20, doc="coordinates per step")
     tune_rate: float = knob("label", 1e-2, gt=0, le=1, doc="Adam's step size at the start; cosine to a hundredth")
@@ -90,7 +95,9 @@ class Deployment:
         gains = {path: layer.gains for path, layer in self.programmed.layers.items()}
         scores = []
         for seed in seeds:
-            drawn = program(self.module, self.chip, seed=seed, elapsed_s=self.programmed.elapsed_s, gains=gains)
+            age_s = self.programmed.elapsed_s
+            seen_s = age_s if self.recipe.calibration_sees == "aged" else 0.0
+            drawn = program(self.module, self.chip, seed=seed, elapsed_s=age_s, gains=gains, corrected_s=seen_s)
             self._install(drawn)
             scores.append(self.given.headline(predict(self.module, self.given.inputs)))
         self._install(self.programmed)
@@ -147,16 +154,19 @@ def deploy(
             module = _converted(model, chip, placement, chosen, recipe)
         else:
             notes.append("noise-aware tuning left the model as it was: no layer of it is analog here")
-    gains = choose_gains(module, chip, chosen, rule=recipe.calibration, granularity=recipe.granularity)
+    seen_s = recipe.elapsed_s if recipe.calibration_sees == "aged" else 0.0
+    seen = None if recipe.calibration_sees == "design" else program(module, chip, seed=seed, elapsed_s=seen_s)
+    gains = choose_gains(module, chip, chosen, rule=recipe.calibration, granularity=recipe.granularity, programmed=seen)
     say("program one instance")
-    programmed = program(module, chip, seed=seed, elapsed_s=recipe.elapsed_s, gains=gains)
+    programmed = program(module, chip, seed=seed, elapsed_s=recipe.elapsed_s, gains=gains, corrected_s=seen_s)
     say("run")
     fitted_on = chosen if recipe.arithmetic == "moment_matched" else None
     losses = waterfall(module, chip, programmed, what.inputs, what.headline, fitted_on)
     check_tally(shapes, losses.tally)
     ran = float(len(what.inputs))
     workload = Workload(shapes, what.items, what.inference, tally=losses.tally, tally_items=ran)
-    notes += _paths(module, chip, recipe, what)
+    codes = histograms(module, chip, programmed, chosen)
+    notes += _paths(module, chip, recipe, what) + _clipped(codes)
     return Deployment(
         chip=chip,
         recipe=recipe,
@@ -170,7 +180,7 @@ def deploy(
         quality=what.score(losses.picture),
         float_quality=float_scores,
         waterfall=(*floats, *losses.scores),
-        histograms=histograms(module, chip, programmed, chosen),
+        histograms=codes,
         given=what,
         notes=tuple(notes),
         fitted_on=fitted_on,
@@ -249,11 +259,21 @@ def grown_projection(chip: Chip, like: Float[Tensor, "dim num"], noise: Noise) -
     return None
 
 
+def _clipped(codes: dict[str, CodeHistogram]) -> list[str]:
+    """A warning for each layer whose range cuts off much of what calibration inputs make."""
+    return [
+        f"warning: {operator}: {each.clipped_fraction:.0%} of the conversions reach an end of their range "
+        f"({each.step_levels:g} levels a code): declare a larger adc.step_levels or more adc.bits"
+        for operator, each in codes.items()
+        if each.clipped_fraction > CLIPPED_SHARE
+    ]
+
+
 def _paths(module: nn.Module, chip: Chip, recipe: Recipe, what: Given) -> list[str]:
     """Which way each layer's product was computed, and what was assumed."""
     notes = [
         f"grids by {recipe.calibration} on {what.note}, "
-        f"converter ranges on {VECTORS} vectors of them; both see the design, not the instance"
+        f"converter ranges on {VECTORS} vectors of them; grids see the design, ranges {SEEN[recipe.calibration_sees]}"
     ]
     for path, layer in chip_layers(module).items():
         unit = chip.units[layer.plan.unit]

@@ -225,6 +225,8 @@ def _histogram(
     for _, _, codes, made in conversions(array, inputs):
         counts += np.bincount((codes[made] - least).ravel(), minlength=len(counts))
     clipped = counts[-1] + (counts[0] if least < 0 else 0)
+    if array.rows_per_read:  # as many rows as the range holds, and no more
+        clipped = 0
     used = np.flatnonzero(counts) if counts.any() else np.array([-least])
     low, high = int(used[0]), int(used[-1])
     step = float(bank_steps(unit, layer.plan.driving(gains)).min())
