@@ -20,6 +20,7 @@ CROSSBAR = "units.crossbar."
 # Where a knob has another value that cannot be reached by a factor.
 CHOICES: dict[str, list[Any]] = {
     "encoding": ["offset"],
+    "sum_x": ["analog"],
     "subtract": ["digital"],
     "fraction_of": ["g_max", "target"],
     "rule": ["float"],
@@ -139,6 +140,7 @@ CHIPS = {
     "sonos": with_cell(kind="sonos", **WARM),
     "fefet": with_cell(kind="fefet", verify={"tolerance": 0.05, "max_iterations": 3}, telegraph={}),
     "rom": with_cell("offset", kind="rom"),
+    "rram with offset": with_crossbar(array={"encoding": "offset"}),
     **{f"rram with {kind}": with_crossbar(adc={"kind": kind}) for kind in ADCS},
     "rram with wires": with_crossbar(array={"wires": WIRES, "columns": 64}),
     "corrected": with_crossbar(
@@ -153,6 +155,7 @@ CHIPS = {
 }
 # Fields that say something only beside others.
 ELSEWHERE = {CROSSBAR + "adc." + name: "corrected" for name in ("columns_per_adc", "range")}
+ELSEWHERE[CROSSBAR + "array.sum_x"] = "rram with offset"
 # All of the first chip, and what each other one adds.
 ADDED: dict[str, str | tuple[str, ...]] = dict.fromkeys(CHIPS, "units.crossbar.adc.") | {
     "rram-40nm": "",
@@ -161,4 +164,5 @@ ADDED: dict[str, str | tuple[str, ...]] = dict.fromkeys(CHIPS, "units.crossbar.a
     **dict.fromkeys(("measured rram", "sonos", "fefet", "rom"), "units.crossbar.cell."),
     "pcm": ("units.crossbar.cell.", "units.crossbar.compensate."),
     "rram with wires": "units.crossbar.array.wires.",
+    "rram with offset": "units.crossbar.array.",
 }

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ohmfield._kernels.crossbar import reference
 from ohmfield.chip.array import Array
 from ohmfield.chip.baseline import Roofline
 from ohmfield.chip.cells import IdealCell
@@ -21,6 +22,7 @@ from ohmfield.chip.memory import Sram
 from ohmfield.chip.process import Process
 from ohmfield.chip.units import Crossbar, Unit
 from ohmfield.compress.quantise import fit_grid
+from ohmfield.mapping.slice import weight_range
 from ohmfield.mapping.tile import tile
 from ohmfield.mapping.workload import Operator
 from ohmfield.numerics import Grid
@@ -29,7 +31,7 @@ from ohmfield.simulate.conversion import Causes
 from ohmfield.simulate.formats import LinearFormat
 from ohmfield.simulate.layers import ChipLinear
 from ohmfield.simulate.plan import LayerPlan
-from ohmfield.simulate.products import Product
+from ohmfield.simulate.products import CrossbarProduct, Product
 from ohmfield.simulate.programmed import StoredLayer
 from ohmfield.simulate.writing import program_layer
 
@@ -73,8 +75,11 @@ def plan_for(
     copies: int = 1,
 ) -> LayerPlan:
     outputs, inputs = weights.shape
+    unit = chip.units["unit"]
+    if isinstance(unit, Crossbar):
+        weight_bits = unit.array.written.weight_bits or weight_bits
     operator = Operator("layer#0", "linear", inputs=inputs, outputs=outputs)
-    starts = tile(operator, chip.units["unit"], weight_bits).starts
+    starts = tile(operator, unit, weight_bits).starts
     return LayerPlan("layer", "unit", weight_bits, input_bits, signed_input, starts, copies)
 
 
@@ -123,6 +128,23 @@ def linear_on(unit: Unit, *, zero: int = 0, programmed: bool = False) -> tuple[C
         stored = program_layer(layer.weight_codes().numpy(), layer.plan, chip, seed=1)
         layer.product = product_of(stored, layer.plan, chip, Causes(), seed=1)
     return layer, torch.rand(50, 40, generator=generator) * 4.0 - zero * 2.0**-6
+
+
+def reference_output(product: CrossbarProduct, inputs: np.ndarray) -> np.ndarray:
+    """Outputs of the first copy in cell levels by the plain reference; the fast product must agree."""
+    plain, _ = reference(product.copies[0], inputs)
+    if product.sums:
+        levels, _ = product.sums.levels(inputs, 0, product.noise, 0)
+        plain -= np.floor(levels / product.step + 0.5).astype(np.int64)
+    assert np.array_equal(product.run(inputs.astype(np.int32), 0)[0], plain)
+    return plain * product.step
+
+
+def random_weights(unit: Crossbar, seed: int, *shape: int, weight_bits: int = 8) -> np.ndarray:
+    """Codes that the encoding of `unit` holds, its most negative one included."""
+    low, high = weight_range(unit.array, unit.array.written.weight_bits or weight_bits)
+    codes = random_codes(seed, low, high, *shape)
+    return np.where(codes == 0, 1, codes) if unit.array.encoding == "xnor" else codes
 
 
 def random_codes(seed: int, low: int, high: int, *shape: int) -> np.ndarray:

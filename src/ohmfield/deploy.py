@@ -49,7 +49,7 @@ SEEN = {"design": "too", "instance": "this instance at its first read", "aged": 
 class Recipe:
     """What happens between a trained model and a chip."""
 
-    weight_bits: int = knob("both", 8, ge=2, le=12, doc="bits of a weight")
+    weight_bits: int = knob("both", 8, ge=1, le=12, doc="bits of a weight")
     input_bits: int = knob("both", 8, ge=2, le=12, doc="bits of an input of a linear layer")
     calibration: Literal["mse", "max", "percentile"] = knob("both", "mse", doc="rule for grids and converter ranges")
     calibration_points: int = knob("label", 4096, ge=64, le=2**20, doc="coordinates that calibration sees")

@@ -43,14 +43,14 @@ class Grid:
     """The one integer grid: `value = scale * (code - zero)`, codes of `bits` bits.
 
     `scale` and `zero` are tensors (or numbers) that broadcast against the values: per tensor, or per channel with
-    shape `[channels, 1]`. `symmetric` drops the most negative code, so that -code exists for every code (pairs of
-    cells need that).
+    shape `[channels, 1]`; `zero` need not be whole. `symmetric` drops the most negative code, so that -code exists for
+    every code (pairs of cells need that).
     """
 
     bits: int
     signed: bool
     scale: Tensor | float
-    zero: Tensor | int = 0
+    zero: Tensor | float = 0
     symmetric: bool = False
 
     @property
@@ -65,7 +65,7 @@ class Grid:
 
     def codes(self, values: Tensor) -> Tensor:
         """Integer codes of `values`, as float tensor of whole numbers; rounds half up, then clips."""
-        return (round_half_up(values / self.scale) + self.zero).clamp(self.low, self.high)
+        return round_half_up(values / self.scale + self.zero).clamp(self.low, self.high)
 
     def values(self, codes: Tensor) -> Tensor:
         """The values that `codes` stand for."""
@@ -77,11 +77,36 @@ class Grid:
         >>> Grid(bits=3, signed=True, scale=0.5).fake(torch.tensor([0.3, 9.0]))
         tensor([0.5000, 1.5000])
         """
-        ratio = values / self.scale
-        hard = round_half_up(ratio) + self.zero
+        ratio = values / self.scale + self.zero
+        hard = round_half_up(ratio)
         clipped = hard.clamp(self.low, self.high)
-        codes = straight_through(ratio + self.zero, clipped, (hard == clipped).to(values.dtype))
+        codes = straight_through(ratio, clipped, (hard == clipped).to(values.dtype))
         return (codes - self.zero) * self.scale
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignGrid(Grid):
+    """Codes -1 and 1 alone: the sign of a value, of zero 1."""
+
+    bits: int = 1
+    signed: bool = True
+
+    @property
+    def low(self) -> int:
+        return -1
+
+    @property
+    def high(self) -> int:
+        return 1
+
+    def codes(self, values: Tensor) -> Tensor:
+        """The sign of `values` as float tensor."""
+        return torch.where(values >= 0, 1.0, -1.0).to(values.dtype)
+
+    def fake(self, values: Tensor) -> Tensor:
+        """Signs times `scale`; the gradient passes up to twice the scale."""
+        ratio = values / self.scale
+        return straight_through(ratio, self.codes(values), (ratio.abs() < 2).to(values.dtype)) * self.scale
 
 
 # ---- counter-based noise -------------------------------------------------------------------------------------------

@@ -92,6 +92,7 @@ NEUTRAL = {
     CROSSBAR + "array.wires.idle_rows",
     CROSSBAR + "dac.signed",
     CROSSBAR + "adc.columns_per_adc",  # who shares a converter's mismatch
+    CROSSBAR + "array.sum_x",  # exact, or with an error
     CROSSBAR + "cell.fraction_of",  # what a fraction means
     CROSSBAR + "cell.g_min_uS",  # the device's
     CROSSBAR + "compensate",  # changes nothing where nothing drifts; its cost is a test of its own

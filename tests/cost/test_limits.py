@@ -51,6 +51,44 @@ def test_conversions_of_the_square_layer(subtract, conversions):
     )
 
 
+@pytest.mark.parametrize(
+    ("encoding", "weight_bits", "columns"),
+    [
+        ("differential", 8, 8),
+        ("offset", 8, 4),
+        ("column_flip", 8, 4),
+        ("twos_complement", 8, 5),
+        ("ternary", 2, 2),
+        ("xnor", 1, 2),
+        ("two_level", 1, 1),
+    ],
+)
+@pytest.mark.parametrize("sum_x", ["digital", "analog"])
+def test_columns_and_conversions_of_each_encoding(encoding, weight_bits, columns, sum_x):
+    """Reference columns are columns: they take a place beside the weights, are written, read and converted."""
+    cell_bits = 1 if weight_bits < 3 else 2
+    array = Array(rows=256, columns=2050, rows_active=128, cell_bits=cell_bits, encoding=encoding, sum_x=sum_x)
+    description, workload = chip(array=array), one_layer(items=1)
+    placement = place(workload.shapes, description, weight_bits)
+    (operator,), unit = workload.shapes.operators, description.units["crossbar"]
+    cut = tile(operator, unit, weight_bits)
+    actions = linear_actions(operator, placement.sites[operator.id], unit, cut, Rates(workload), placement)
+    references = int(sum_x == "analog" and encoding in ("offset", "column_flip", "two_level"))
+    pairs = 2 if encoding in ("differential", "ternary", "xnor") else 1
+    assert cut.geometry.columns_per_weight == columns
+    assert cut.column_blocks == 1
+    assert actions.conversions == (256 * columns / pairs + references) * 2 * 8
+    assert actions.cells == 256 * (256 * columns + references)
+    assert float(unit._columns(weight_bits)) == columns
+
+
+def test_a_reference_column_takes_the_place_of_weights():
+    cases: tuple[tuple[Literal["digital", "analog"], int], ...] = (("digital", 1), ("analog", 2))
+    for sum_x, fits in cases:
+        array = Array(rows=256, columns=1024, rows_active=128, encoding="offset", sum_x=sum_x)
+        assert tile(one_layer().shapes.operators[0], chip(array=array).units["crossbar"], 8).column_blocks == fits
+
+
 def test_sharing_a_converter_costs_time_not_dynamic_energy():
     array = Array(rows=256, columns=2048, rows_active=128, subtract="digital")
     own, shared = (bill_of(chip(array=array, columns_per_adc=columns), one_layer(), copies=1) for columns in (1, 8))

@@ -111,6 +111,21 @@ def test_ideal_chip_equals_the_integer_forward(rule, activation: str) -> None:
         assert differing <= (1e-2 if activation == "relu" else 1e-1)  # the untrained parabola amplifies what flips
 
 
+@pytest.mark.parametrize(("encoding", "bits"), [("xnor", 1), ("two_level", 1), ("ternary", 2), ("column_flip", 4)])
+@pytest.mark.parametrize("sum_x", ["digital", "analog"])
+def test_other_encodings_equal_the_integer_forward_too(encoding: str, bits: int, sum_x: str) -> None:
+    field = hash_field()
+    array = {"encoding": encoding, "cell_bits": 1, "sum_x": sum_x}
+    chip = small_chip(crossbar(RramCell(program_fraction=1e-9), array=array, adc={"bits": 12, "step_levels": 1.0}))
+    placement = place(trace(field, COORDS[:16]), chip, bits, 8)
+    module = convert(field, chip, placement, choose_formats(field, chip, placement, COORDS))
+    install(module, chip, program(module, chip))
+    assert isinstance(module, Field)
+    assert isinstance(next(c for c in module.modules() if isinstance(c, ChipLinear)).product, CrossbarProduct)
+    codes, word = integer_forward(module, COORDS[:200])
+    assert torch.equal(predict(module, COORDS[:200]), word.values(codes))
+
+
 def test_same_seed_same_bits_and_other_seed_other_errors() -> None:
     chip = small_chip(NOISY)
     module = converted(hash_field(), chip)

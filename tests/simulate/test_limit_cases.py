@@ -7,16 +7,29 @@ import numpy as np
 import pytest
 import torch
 
-from ohmfield._kernels.crossbar import reference
 from ohmfield.chip.cells import IdealCell, RramCell
 from ohmfield.chip.units import Crossbar
 from ohmfield.mapping.slice import slice_weights
+from ohmfield.mapping.tile import geometry
 from ohmfield.numerics import Noise
 from ohmfield.simulate.conversion import Causes
 from ohmfield.simulate.lower import Stored, lower
 from ohmfield.simulate.products import CrossbarProduct
+from ohmfield.simulate.reading import reference_copies
+from ohmfield.simulate.sums import sum_correction
+from ohmfield.simulate.writing import program_layer
 from ohmfield.spec import InputError
-from small_chip import crossbar, linear_on, made, outputs_of, plan_for, random_codes, small_chip
+from small_chip import (
+    crossbar,
+    linear_on,
+    made,
+    outputs_of,
+    plan_for,
+    random_codes,
+    random_weights,
+    reference_output,
+    small_chip,
+)
 
 RANGES = Causes(programming=False, reading=False)
 
@@ -25,34 +38,41 @@ def kernel_product(weights: np.ndarray, unit: Crossbar, gain: float = 1.0, **pla
     """Ideal cells through the converters, even where the product would collapse to an exact one."""
     chip = small_chip(unit)
     made_plan = plan_for(weights, chip, **plan)
-    slices = slice_weights(weights.astype(np.int64), unit.array, made_plan.weight_bits)
+    slices = slice_weights(weights.astype(np.int64), unit.array, made_plan.weight_bits, starts=made_plan.starts)
     nominal = slices.bank_levels(unit.array.subtract).astype(np.float64)
     driving = made_plan.driving((gain,) * nominal.shape[1])
     array = lower(Stored(nominal, None), slices, unit, driving, RANGES)
     step = unit.adc.step_levels or 1.0
-    return CrossbarProduct([array], step / gain, Noise(0), slices.offset)
+    stored = program_layer(weights, made_plan, chip, 0, driving.gains)
+    references = reference_copies(stored, made_plan, unit, 0.0, RANGES, Noise(0))
+    blocks = np.arange(len(weights)) // geometry(unit, made_plan.weight_bits).weights_per_row
+    sums = sum_correction(slices, unit, driving, RANGES, 0.0, blocks, references)
+    return CrossbarProduct([array], step / gain, Noise(0), sums)
 
 
-def run(product: CrossbarProduct, inputs: np.ndarray) -> np.ndarray:
-    """By the plain reference, in cell levels; the kernel must agree."""
-    plain, _ = reference(product.copies[0], inputs)
-    plain -= np.floor(product.offset * inputs.sum(axis=1, keepdims=True) / product.step + 0.5).astype(np.int64)
-    assert np.array_equal(product.run(inputs.astype(np.int32), 0)[0], plain)
-    return plain * product.step
-
-
+run = reference_output
 LOSSLESS = {"bits": 12, "step_levels": 1.0}
-MAPPINGS = [
+MAPPINGS: list[dict[str, Any]] = [
     {"encoding": "differential", "subtract": "analog"},
     {"encoding": "differential", "subtract": "digital"},
     {"encoding": "offset"},
+    {"encoding": "twos_complement"},
+    {"encoding": "column_flip"},
+]
+ONE_BIT: list[dict[str, Any]] = [
+    {"encoding": "ternary", "cell_bits": 1},
+    {"encoding": "xnor", "cell_bits": 1},
+    {"encoding": "xnor", "cell_bits": 1, "subtract": "digital"},
+    {"encoding": "two_level", "cell_bits": 1},
 ]
 
 
-@pytest.mark.parametrize("array", MAPPINGS)
-def test_limit_case_1_one_hot_inputs_read_the_weights(array: dict[str, Any]) -> None:
-    weights = random_codes(1, -127, 127, 5, 140)
-    product = kernel_product(weights, crossbar(array=array, adc=LOSSLESS), signed_input=True)
+@pytest.mark.parametrize("sum_x", ["digital", "analog"])
+@pytest.mark.parametrize("array", [*MAPPINGS, *ONE_BIT])
+def test_limit_case_1_one_hot_inputs_read_the_weights(array: dict[str, Any], sum_x: str) -> None:
+    unit = crossbar(array={**array, "sum_x": sum_x}, adc=LOSSLESS)
+    weights = random_weights(unit, 1, 5, 140)
+    product = kernel_product(weights, unit, signed_input=True)
     for row in (0, 127, 128, 139):
         for value in (1, 2, 4, 8, 16, 32, 64, -128):
             inputs = np.zeros((1, 140), dtype=np.int64)
@@ -60,10 +80,16 @@ def test_limit_case_1_one_hot_inputs_read_the_weights(array: dict[str, Any]) -> 
             assert np.array_equal(run(product, inputs)[0], value * weights[:, row])
 
 
-def test_limit_case_2_the_most_negative_code() -> None:
+@pytest.mark.parametrize("encoding", ["offset", "twos_complement", "column_flip"])
+@pytest.mark.parametrize("sum_x", ["digital", "analog"])
+def test_limit_case_2_the_most_negative_code(encoding: str, sum_x: str) -> None:
     weights, inputs = np.full((2, 128), -128), np.full((1, 128), -128)
-    product = kernel_product(weights, crossbar(array={"encoding": "offset"}, adc=LOSSLESS), signed_input=True)
-    assert run(product, inputs).tolist() == [[2_097_152, 2_097_152]]
+    unit = crossbar(array={"encoding": encoding, "sum_x": sum_x}, adc=LOSSLESS)
+    assert run(kernel_product(weights, unit, signed_input=True), inputs).tolist() == [[2_097_152, 2_097_152]]
+
+
+def test_limit_case_2_pairs_have_no_code_for_it() -> None:
+    weights = np.full((2, 128), -128)
     with pytest.raises(InputError, match="-128"):
         kernel_product(weights, crossbar(adc=LOSSLESS), signed_input=True)
 
@@ -75,10 +101,11 @@ def test_limit_case_2_the_most_negative_code() -> None:
         (1, {"encoding": "offset"}, 7, 127),
         (2, {"encoding": "offset"}, 9, 128),
         (2, {"encoding": "differential"}, 10, 128),
+        (2, {"encoding": "twos_complement"}, 9, 128),
     ],
 )
 def test_limit_case_3_bits_that_cover_a_column(cell_bits: int, array: dict[str, Any], enough: int, rows: int) -> None:
-    bits = 4 if array["encoding"] == "offset" else 5
+    bits = 4 if array["encoding"] == "offset" else 5  # whole cells on the side of the sign
     weights = np.full((1, rows), 2 ** (bits - 1) - 1)  # every cell at its highest level
     inputs = np.ones((1, rows), dtype=np.int64)
 
@@ -90,15 +117,41 @@ def test_limit_case_3_bits_that_cover_a_column(cell_bits: int, array: dict[str, 
     assert output(enough - 1) < weights.sum()
 
 
+@pytest.mark.parametrize(("cell_bits", "enough"), [(1, 7), (2, 8)])
+def test_limit_case_3_flipped_columns_need_one_bit_less(cell_bits: int, enough: int) -> None:
+    """Whatever the weights: a column whose digits fill more than half stores their complement."""
+    inputs = np.ones((1, 128), dtype=np.int64)
+    worst = np.repeat([[1], [-2]], 64, axis=0).ravel() if cell_bits == 1 else np.repeat([1, -1], 64)
+
+    def exact(adc_bits: int, weights: np.ndarray) -> bool:
+        array = {"encoding": "column_flip", "cell_bits": cell_bits}
+        unit = crossbar(array=array, adc={"bits": adc_bits, "step_levels": 1.0})
+        return np.array_equal(run(kernel_product(weights, unit, weight_bits=2), inputs), inputs @ weights.T)
+
+    for value in (-2, -1, 0, 1):
+        assert exact(enough, np.full((1, 128), value))
+    assert exact(enough, worst[None])
+    assert not exact(enough - 1, worst[None])
+
+
 @pytest.mark.parametrize("array", MAPPINGS)
 @pytest.mark.parametrize("cell_bits", [1, 2])
 def test_limit_case_4_on_off_ratio_changes_nothing(array: dict[str, Any], cell_bits: int) -> None:
     """Ratio 7 with 2-bit cells makes pedestals of half a level: rounding half to even would show."""
-    weights, inputs = random_codes(2, -127, 127, 6, 128), random_codes(3, 0, 255, 40, 128)
+    on_off_ratios({**array, "cell_bits": cell_bits}, 9 if cell_bits == 1 else 10)
+
+
+@pytest.mark.parametrize("array", ONE_BIT)
+def test_limit_case_4_on_off_ratio_of_one_bit_weights(array: dict[str, Any]) -> None:
+    on_off_ratios(array, 9)
+
+
+def on_off_ratios(array: dict[str, Any], bits: int) -> None:
+    weights, inputs = random_weights(crossbar(array=array), 2, 6, 128), random_codes(3, 0, 255, 40, 128)
     for ratio in (2.0, 3.0, 7.0, 50.0, math.inf):
         cell = IdealCell(g_max_uS=70.0, g_min_uS=0.0 if math.isinf(ratio) else 70.0 / ratio)
-        adc = {"bits": 9 if cell_bits == 1 else 10, "step_levels": 1.0}
-        product = kernel_product(weights, crossbar(cell, array={**array, "cell_bits": cell_bits}, adc=adc))
+        adc = {"bits": bits, "step_levels": 1.0}
+        product = kernel_product(weights, crossbar(cell, array=array, adc=adc))
         assert np.array_equal(run(product, inputs), inputs @ weights.T)
 
 
@@ -112,12 +165,14 @@ def test_limit_case_4_ratio_two_needs_one_bit_more() -> None:
 
 
 @pytest.mark.parametrize("step", [2, 4, 8])
-@pytest.mark.parametrize("subtract", ["analog", "digital"])
+@pytest.mark.parametrize(
+    ("encoding", "subtract"), [("differential", "analog"), ("differential", "digital"), ("offset", "analog")]
+)
 @pytest.mark.parametrize("signed_input", [False, True])
-def test_limit_case_5_rounding_noise(step: int, subtract: str, signed_input: bool) -> None:
+def test_limit_case_5_rounding_noise(step: int, encoding: str, subtract: str, signed_input: bool) -> None:
     weights = random_codes(4, -127, 127, 48, 128)
     inputs = random_codes(5, *((-128, 127) if signed_input else (0, 255)), 1500, 128)
-    unit = crossbar(array={"subtract": subtract}, adc={"bits": 12, "step_levels": float(step)})
+    unit = crossbar(array={"encoding": encoding, "subtract": subtract}, adc={"bits": 12, "step_levels": float(step)})
     error = run(kernel_product(weights, unit, signed_input=signed_input), inputs) - inputs @ weights.T
     planes, slices = sum(4**k for k in range(8)), sum(16**k for k in range(4))
     columns = 2 if subtract == "digital" else 1
@@ -139,7 +194,15 @@ def spread_of_outputs(unit: Crossbar, weights: np.ndarray, inputs: np.ndarray) -
     return float(np.std(errors)) / float(np.linalg.norm(inputs))
 
 
-@pytest.mark.parametrize(("encoding", "factor"), [("differential", 93.5), ("offset", 66.1)])
+@pytest.mark.parametrize(
+    ("encoding", "factor"),
+    [
+        ("differential", 93.5),
+        ("offset", 66.1),
+        ("column_flip", 66.1),
+        ("twos_complement", math.sqrt(1 + 16 + 256 + 4096 + 128**2)),  # seven bits of magnitude, and the sign's column
+    ],
+)
 def test_limit_case_6_cell_errors(encoding: str, factor: float) -> None:
     sigma = 0.05  # levels; g_min lies 20 sigma above zero, so nothing clamps
     cell = RramCell(g_min_uS=3.0, g_max_uS=12.0, program_fraction=sigma / 3.0, read_fraction=0.0)

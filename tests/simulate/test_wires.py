@@ -128,7 +128,7 @@ def test_circuits_of_ohmic_driven_cells_are_the_operator() -> None:
     mapped = product(HEAVY, Causes(reading=False))
     unit = wired(HEAVY)
     circuits = Circuits(cells_of(unit), unit, np.array([0, 4, 8, 11]), level_uS(unit))
-    one_by_one = CrossbarProduct(mapped.copies, mapped.step, Noise(0), 0, [circuits])
+    one_by_one = CrossbarProduct(mapped.copies, mapped.step, Noise(0), None, [circuits])
     difference = np.abs(outputs_of(one_by_one, INPUTS) - outputs_of(mapped, INPUTS))
     assert difference.max() < 0.01 * np.abs(outputs_of(mapped, INPUTS)).max()
     ideal = np.abs(INPUTS @ WEIGHTS.T - outputs_of(mapped, INPUTS))

@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 from ohmfield.chip.wires import Wires
-from ohmfield.spec import knob, spec
+from ohmfield.spec import InputError, knob, spec
+
+EncodingName = Literal["differential", "offset", "twos_complement", "column_flip", "ternary", "xnor", "two_level"]
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What a way to write signed weights as cells needs. `sides` is 2 for pairs of columns, else 1."""
+
+    sides: int
+    weight_bits: int | None = None  # the only width it has; its cells then hold one bit
+    needs_sum: bool = False  # its outputs are corrected by the sum of the inputs
+
+
+ENCODINGS: dict[EncodingName, Encoding] = {
+    "differential": Encoding(sides=2),
+    "offset": Encoding(sides=1, needs_sum=True),
+    "twos_complement": Encoding(sides=1),
+    "column_flip": Encoding(sides=1, needs_sum=True),
+    "ternary": Encoding(sides=2, weight_bits=2),
+    "xnor": Encoding(sides=2, weight_bits=1),
+    "two_level": Encoding(sides=1, weight_bits=1, needs_sum=True),
+}
 
 
 @spec
@@ -16,8 +39,11 @@ class Array:
     columns: int = knob("cost", 256, ge=1, le=8192, doc="physical columns of one array")
     rows_active: int = knob("both", 128, ge=1, le=8192, doc="rows driven in one conversion (a row group)")
     cell_bits: int = knob("both", 2, ge=1, le=8, doc="bits stored in one cell")
-    encoding: Literal["differential", "offset"] = knob("both", "differential", doc="signed weights as pairs or offset")
+    encoding: EncodingName = knob("both", "differential", doc="how a signed weight is written as cells")
     subtract: Literal["analog", "digital"] = knob("both", "analog", doc="pairs subtracted before or after conversion")
+    sum_x: Literal["digital", "analog"] = knob(
+        "both", "digital", doc="inputs summed by a counter, or by reference columns with conversions of their own"
+    )
     read_voltage_V: float = knob(
         "both", 0.2, gt=0, le=2, doc="read pulse height: signal against converter noise, energy"
     )
@@ -30,17 +56,52 @@ class Array:
     def __post_init__(self) -> None:
         if self.rows_active > self.rows:
             raise ValueError(f"rows_active {self.rows_active} exceeds rows {self.rows}")
+        if self.written.weight_bits is not None and self.cell_bits != 1:
+            raise ValueError(f"cell_bits {self.cell_bits}: {self.encoding} weights use cells of one bit")
+        if self.sum_x == "analog" and self.wires is not None:
+            raise ValueError("sum_x analog: the wires of reference columns are not modelled; use digital, or no wires")
+
+    @property
+    def written(self) -> Encoding:
+        """What the encoding needs."""
+        return ENCODINGS[self.encoding]
+
+    @property
+    def converts_pairs(self) -> bool:
+        """Whether a conversion reads a pair of columns, subtracted before it: its codes are signed."""
+        return self.written.sides == 2 and self.subtract == "analog"
+
+    @property
+    def fullest(self) -> float:
+        """Largest sum of a column's levels over what its rows could hold: half where columns are flipped."""
+        return 0.5 if self.encoding == "column_flip" else 1.0
+
+    def check_bits(self, weight_bits: int, name: str = "") -> None:
+        """Raises `InputError` where weights of that width cannot be written so; `name` is the layer."""
+        only = self.written.weight_bits
+        if only is not None and weight_bits != only:
+            raise InputError(
+                f"{self.encoding} weights have {only} bit{'s' if only > 1 else ''}, not {weight_bits}: "
+                f"set weight_bits {only}, or array.encoding differential",
+                name,
+            )
+        if only is None and weight_bits < 2:
+            raise InputError(f"{self.encoding} weights need 2 bits or more, for 1 use array.encoding xnor", name)
 
     def num_slices(self, weight_bits: int) -> int:
-        """Cells that hold one (side of a) weight: `ceil((b - 1) / c)` in pairs, `ceil(b / c)` with offset."""
-        stored = weight_bits - 1 if self.encoding == "differential" else weight_bits
-        return max(1, -(-stored // self.cell_bits))
+        """Cells that hold one (side of a) weight of b bits.
+
+        `ceil((b - 1) / c)` in pairs, `ceil(b / c)` with an offset; two's complement keeps the sign bit in a column of
+        its own, `1 + ceil((b - 1) / c)`.
+        """
+        sign = 1 if self.written.sides == 2 or self.encoding == "twos_complement" else 0
+        magnitude = -(-(weight_bits - sign) // self.cell_bits)
+        return max(1, magnitude) if self.encoding != "twos_complement" else 1 + magnitude
 
     def columns_per_weight(self, weight_bits: int) -> int:
         """Physical columns of one weight."""
-        return self.num_slices(weight_bits) * (2 if self.encoding == "differential" else 1)
+        return self.num_slices(weight_bits) * self.written.sides
 
     def conversions_per_weight(self, weight_bits: int) -> int:
         """Conversions of one weight column per row group and plane."""
-        pairs = self.encoding == "differential" and self.subtract == "analog"
-        return self.columns_per_weight(weight_bits) // (2 if pairs else 1)
+        return self.columns_per_weight(weight_bits) // (2 if self.converts_pairs else 1)

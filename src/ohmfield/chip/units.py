@@ -76,6 +76,8 @@ class Crossbar(Unit):
             raise ValueError(
                 f"array.cell_bits {self.array.cell_bits}: a {self.cell.kind} cell holds at most {self.cell.max_bits}"
             )
+        if self.dac.skip == "zero_bits" and self.array.encoding == "column_flip":
+            raise ValueError("dac.skip zero_bits: flipped columns are half full over whole row groups only; use offset")
         if self.dac.skip == "zero_bits" and np.any(np.asarray(self.rows_per_read()) < 1):
             raise ValueError(
                 f"dac.skip zero_bits: {self.adc.bits} bits of the converter cannot hold one row of "
@@ -94,12 +96,19 @@ class Crossbar(Unit):
     @property
     def default_fill(self) -> float:
         """Mean cell level over the top level when weights are unknown: one side of a pair stands at the lowest."""
-        return 0.25 if self.array.encoding == "differential" else 0.5
+        return 0.25 if self.array.written.sides == 2 and self.array.encoding != "xnor" else 0.5
 
     @property
     def pairs(self) -> bool:
         """Whether a conversion reads a pair of columns, subtracted before it: its codes are signed."""
-        return self.array.encoding == "differential" and self.array.subtract == "analog"
+        return self.array.converts_pairs
+
+    @property
+    def reference_columns(self) -> int:
+        """Columns of each array that sum the inputs: ones where weights need them, g_min under a pedestal."""
+        if self.array.sum_x == "digital" or self.array.written.sides == 2:
+            return 0
+        return int(self.array.written.needs_sum) + int(self.cell.g_min_uS > 0.0)
 
     def largest_sum(self) -> Number:
         """Largest sum of cell levels times digits that one conversion can meet.
@@ -108,7 +117,8 @@ class Crossbar(Unit):
         """
         array, cell = self.array, self.cell
         levels = array.rows_active * (2.0 ** np.asarray(array.cell_bits) - 1) * (2.0 ** np.asarray(self.dac.bits) - 1)
-        return levels if self.pairs else levels * cell.g_max_uS / (cell.g_max_uS - np.asarray(cell.g_min_uS))
+        pedestal = 0.0 if self.pairs else cell.g_min_uS / (cell.g_max_uS - np.asarray(cell.g_min_uS))
+        return levels * (array.fullest + pedestal)
 
     def signed_codes(self, signed_input: bool) -> bool:
         """Whether conversions are signed: pairs subtracted before them, or digits that are signed themselves."""
@@ -147,9 +157,10 @@ class Crossbar(Unit):
 
     def _columns(self, weight_bits: Number) -> Number:
         """`array.columns_per_weight`, for arrays of designs."""
-        pairs = self.array.encoding == "differential"
-        stored = weight_bits - 1 if pairs else weight_bits
-        return np.maximum(1.0, np.ceil(np.asarray(stored) / self.array.cell_bits)) * (2 if pairs else 1)
+        sides, own_sign = self.array.written.sides, self.array.encoding == "twos_complement"
+        stored = weight_bits - 1 if sides == 2 or own_sign else weight_bits
+        slices = np.maximum(1.0, np.ceil(np.asarray(stored) / self.array.cell_bits))
+        return slices * sides + (1.0 if own_sign else 0.0)
 
     def accumulator_bits(self, weight_bits: Number, input_bits: Number) -> Number:
         """Width that cannot overflow over one array: operands, logarithm of its rows, places of a correction."""

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ohmfield.numerics import Grid
+from ohmfield.numerics import Grid, SignGrid
 from ohmfield.spec import InputError
 
 Rule = Literal["max", "percentile", "mse"]
@@ -66,6 +66,26 @@ def fit_grid(
     chosen = torch.arange(rows.shape[0])
     scale, zero = scale[best, chosen].float().reshape(shape), zero[best, chosen].float().reshape(shape)
     return Grid(bits=bits, signed=signed, scale=scale, zero=zero if affine else 0, symmetric=symmetric)
+
+
+def fit_two_levels(weights: Float[Tensor, "outputs inputs"], *, centred: bool, power_of_two: bool = False) -> Grid:
+    """The two levels per output that are nearest to `weights` in least squares.
+
+    `centred`: -alpha and alpha (codes -1 and 1), alpha the mean magnitude (XNOR-Net, arXiv 1603.05279). Else mu - alpha
+    and mu + alpha (codes 0 and 1, a zero point), mu the mean and alpha the mean distance from it (BWMA, arXiv
+    2508.21524). `power_of_two` rounds scales up to powers of two.
+
+    >>> fit_two_levels(torch.tensor([[-1.0, 3.0, 3.0, -1.0]]), centred=False).fake(torch.tensor([[-1.0, 2.0]]))
+    tensor([[-1.,  3.]])
+    """
+    rows = weights.detach().double()
+    mean = torch.zeros_like(rows[:, :1]) if centred else rows.mean(1, keepdim=True)
+    alpha = (rows - mean).abs().mean(1, keepdim=True).clamp_min(TINY)
+    if power_of_two:
+        alpha = 2.0 ** torch.ceil(torch.log2(alpha))
+    if centred:
+        return SignGrid(scale=alpha.float())
+    return Grid(bits=1, signed=False, scale=(2.0 * alpha).float(), zero=(0.5 - mean / (2.0 * alpha)).float())
 
 
 def _scales(low: Tensor, high: Tensor, grid: Grid, affine: bool) -> tuple[Tensor, Tensor]:

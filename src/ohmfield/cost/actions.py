@@ -77,16 +77,14 @@ def linear_actions(
     if isinstance(unit, Crossbar):
         planes, digit_bits = unit.dac.num_planes(placement.input_bits, signed=True), unit.dac.bits
         most = operator.vectors * inputs * planes * (2**digit_bits - 1)
+        references = unit.reference_columns * cut.column_blocks
         columns = outputs * unit.array.conversions_per_weight(placement.weight_bits)
-        reads = _reads(operator, unit, cut, rates, planes, columns)
-        conversions = vectors * reads * columns
-        additions = conversions
+        reads = _reads(operator, unit, cut, rates, planes, columns + references * cut.packs)
+        conversions = vectors * reads * (columns + references * cut.packs)
+        additions = conversions + _corrections(operator, unit, cut, vectors, planes, columns)
         # A driven row crosses the columns of its whole pack, those of other groups included.
         crossed = cut.weights / operator.inputs / operator.groups * cut.geometry.columns_per_weight
-        if unit.array.encoding == "offset":
-            # The sum of the inputs is counted once and taken off every output, a pedestal off every code.
-            additions += vectors * (planes * inputs + outputs)
-            additions += conversions if unit.cell.g_min_uS > 0.0 else 0.0
+        crossed += references
     elif isinstance(unit, DigitalCim):
         planes, digit_bits = int(unit.digits(placement.input_bits)), unit.input_bits_per_cycle
         most = operator.vectors * inputs * placement.input_bits
@@ -113,7 +111,7 @@ def linear_actions(
         additions=additions,
         turns=math.ceil(vectors / site.copies) * series,
         first_turns=math.ceil(operator.vectors / site.copies) * series,
-        cells=cut.weights * cut.geometry.columns_per_weight,
+        cells=cut.weights * cut.geometry.columns_per_weight + reference_cells(unit, cut),
     )
 
 
@@ -162,6 +160,29 @@ def calibration_actions(
         first_turns=0.0,
         cells=0.0,
     )
+
+
+def _corrections(operator: Operator, unit: Crossbar, cut: Tiling, vectors: float, planes: int, columns: int) -> float:
+    """Additions that take off what encodings of single columns add to codes and outputs.
+
+    A counter adds up the inputs once, in every plane; the sum is taken off every output (where columns are flipped, of
+    each row group, shifted once more for the complement), a pedestal off every code.
+    """
+    array = unit.array
+    if array.written.sides == 2:
+        return 0.0
+    pedestal = vectors * planes * cut.row_groups * columns if unit.cell.g_min_uS > 0.0 else 0.0
+    counted = vectors * planes * operator.inputs * operator.groups if array.sum_x == "digital" else 0.0
+    if not array.written.needs_sum:
+        return pedestal + (counted if pedestal else 0.0)
+    flips = 2 * cut.row_groups if array.encoding == "column_flip" else 0
+    return pedestal + counted + vectors * operator.outputs * operator.groups * (1 + flips)
+
+
+def reference_cells(unit: Unit, cut: Tiling) -> int:
+    """Cells of the reference columns beside the weights of one copy, on every row in use."""
+    columns = unit.reference_columns if isinstance(unit, Crossbar) else 0
+    return columns * cut.column_blocks * sum(cut.pack_sizes) * (cut.inputs // cut.pack_sizes[0])
 
 
 def accumulator_bits(operator: Operator, weight_bits: int, input_bits: int) -> int:

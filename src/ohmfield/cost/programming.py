@@ -6,6 +6,7 @@ import numpy as np
 
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.units import Crossbar, DigitalCim, Unit
+from ohmfield.cost.actions import reference_cells
 from ohmfield.cost.ledger import Ledger
 from ohmfield.mapping.place import TABLE_MEMORY, table_bits
 from ohmfield.mapping.tile import Tiling, tile
@@ -64,7 +65,7 @@ def write_array(unit: Unit, chip: Chip, cut: Tiling) -> ActionCost:
         cell = unit.write(chip.process)
     else:
         raise InputError(f"a {unit.kind} unit has no write cost")
-    cells = cut.weights * cut.geometry.columns_per_weight / cut.arrays
+    cells = (cut.weights * cut.geometry.columns_per_weight + reference_cells(unit, cut)) / cut.arrays
     rows = min(cut.inputs * cut.packs, cut.geometry.rows)
     return ActionCost(cell.energy_pJ * cells, cell.latency_ns * rows)
 

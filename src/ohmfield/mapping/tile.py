@@ -20,7 +20,7 @@ class Geometry:
     rows_active: int
     weights_per_row: int
     columns_per_weight: int  # physical columns (crossbar) or weight bits (digital) of one weight
-    columns: int
+    columns: int  # of one array, its reference columns included
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +104,8 @@ def geometry(unit: Unit, weight_bits: int, name: str = "") -> Geometry:
     """
     if isinstance(unit, Crossbar):
         array = unit.array
-        columns, wide = array.columns, array.columns_per_weight(weight_bits)
+        array.check_bits(weight_bits, name)
+        columns, wide = array.columns - unit.reference_columns, array.columns_per_weight(weight_bits)
         rows, active = array.rows, unit.read_rows()
     elif isinstance(unit, DigitalCim):
         columns, wide = unit.columns, weight_bits
@@ -113,11 +114,11 @@ def geometry(unit: Unit, weight_bits: int, name: str = "") -> Geometry:
         raise InputError(f"a {unit.kind} unit cannot hold weights; use one of crossbar, digital_cim", name)
     if wide > columns:
         raise InputError(
-            f"one {weight_bits}-bit weight takes {wide} columns, an array has {columns}: "
+            f"one {weight_bits}-bit weight takes {wide} columns, an array has {columns} for weights: "
             "store more bits in a cell, use fewer weight bits or wider arrays",
             name,
         )
-    return Geometry(rows, active, columns // wide, wide, columns)
+    return Geometry(rows, active, columns // wide, wide, unit.array.columns if isinstance(unit, Crossbar) else columns)
 
 
 def tile(operator: Operator, unit: Unit, weight_bits: int) -> Tiling:
@@ -133,7 +134,9 @@ def tile(operator: Operator, unit: Unit, weight_bits: int) -> Tiling:
     held = geometry(unit, weight_bits, operator.path)
     if operator.inputs < 1 or operator.outputs < 1:
         raise InputError(f"a {operator.outputs} x {operator.inputs} matrix has no weights to place", operator.path)
-    packed = max(1, min(held.rows_active // operator.inputs, held.weights_per_row // operator.outputs, operator.groups))
+    alone = isinstance(unit, Crossbar) and unit.array.written.weight_bits == 1  # no zero to write between groups
+    fitting = min(held.rows_active // operator.inputs, held.weights_per_row // operator.outputs, operator.groups)
+    packed = 1 if alone else max(1, fitting)
     sizes = tuple(min(packed, operator.groups - first) for first in range(0, operator.groups, packed))
     inputs = packed * operator.inputs
     firsts = np.arange(0, inputs, held.rows, dtype=np.int64)

@@ -183,7 +183,7 @@ def _lowered(
     layer: ChipLinear, unit: Crossbar, gains: tuple[float, ...], programmed: Programmed | None
 ) -> LoweredArray:
     codes = layer.weight_codes().numpy() if programmed is None else programmed.layers[layer.path].codes
-    slices = slice_weights(codes, unit.array, layer.plan.weight_bits, layer.path)
+    slices = slice_weights(codes, unit.array, layer.plan.weight_bits, layer.path, layer.plan.starts)
     stored = Stored(slices.bank_levels(unit.array.subtract).astype(np.float64), None)
     if programmed is not None:
         stored = banked_copy(programmed, layer.plan, unit, slices, Causes(reading=False))

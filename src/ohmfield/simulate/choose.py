@@ -8,13 +8,15 @@ from jaxtyping import Int
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.units import Crossbar
 from ohmfield.mapping.slice import slice_weights
+from ohmfield.mapping.tile import geometry
 from ohmfield.simulate.columns import with_columns
 from ohmfield.simulate.conversion import Causes, drive_of, output_step, rows_per_read
 from ohmfield.simulate.lower import Stored, loses_nothing, lower
 from ohmfield.simulate.plan import LayerPlan
 from ohmfield.simulate.products import CrossbarProduct, ExactProduct, InputOrder, Product
 from ohmfield.simulate.programmed import StoredLayer
-from ohmfield.simulate.reading import copy_noise, read_copy
+from ohmfield.simulate.reading import copy_noise, read_copy, reference_copies
+from ohmfield.simulate.sums import sum_correction
 from ohmfield.simulate.writing import instance_noise
 
 
@@ -25,7 +27,7 @@ def product_of(
     unit = chip.units[plan.unit]
     if not isinstance(unit, Crossbar) or layer.conductances_uS is None:
         return exact_product(layer.codes, plan, chip)
-    slices = slice_weights(layer.codes, unit.array, plan.weight_bits, plan.path)
+    slices = slice_weights(layer.codes, unit.array, plan.weight_bits, plan.path, plan.starts)
     driving = plan.driving(layer.gains)
     nominal = slices.bank_levels(unit.array.subtract).astype(np.float64)
     stored = [Stored(nominal, None)]
@@ -37,13 +39,18 @@ def product_of(
         stored = [with_columns(copy, layer, plan, unit, seed, number) for number, copy in enumerate(stored)]
     untouched = all(copy.circuits is None and np.array_equal(copy.levels, nominal) for copy in stored)
     quiet = not causes.reading or (unit.adc.enob is None and all(copy.read_std is None for copy in stored))
+    references = reference_copies(layer, plan, unit, elapsed_s, causes, instance_noise(seed, plan.path, "age"))
+    untouched = untouched and all(np.array_equal(copy.levels, np.round(copy.levels)) for copy in references)
+    untouched = untouched and all(copy.read_std is None for copy in references)
     if untouched and quiet and (causes.lossless or loses_nothing(unit, driving, slices, causes)):
         return exact_product(layer.codes, plan, chip)
     arrays = [lower(copy, slices, unit, driving, causes) for copy in stored]
     # Compensation after the conversion scales every code of the layer: one factor, the mean of its copies.
     step = output_step(unit, driving, causes) * sum(copy.scale for copy in stored) / len(stored)
     circuits = [copy.circuits for copy in stored if copy.circuits is not None]
-    return CrossbarProduct(arrays, step, instance_noise(seed, plan.path, "read"), slices.offset, circuits)
+    blocks = np.arange(len(layer.codes)) // geometry(unit, plan.weight_bits, plan.path).weights_per_row
+    sums = sum_correction(slices, unit, driving, causes, plan.weight_zero, blocks, references)
+    return CrossbarProduct(arrays, step, instance_noise(seed, plan.path, "read"), sums, circuits)
 
 
 def exact_product(codes: Int[np.ndarray, "outputs inputs"], plan: LayerPlan, chip: Chip) -> ExactProduct:
@@ -51,6 +58,8 @@ def exact_product(codes: Int[np.ndarray, "outputs inputs"], plan: LayerPlan, chi
     unit = chip.units[plan.unit]
     largest = 2 ** (plan.input_bits - 1) if plan.signed_input else 2**plan.input_bits - 1
     if isinstance(unit, Crossbar):
+        held = geometry(unit, plan.weight_bits, plan.path)
+        references = unit.reference_columns * -(-len(codes) // held.weights_per_row)
         order = InputOrder(
             starts=plan.starts,
             dac_bits=unit.dac.bits,
@@ -58,9 +67,9 @@ def exact_product(codes: Int[np.ndarray, "outputs inputs"], plan: LayerPlan, chi
             drive=drive_of(unit, plan.signed_input),
             skip_zero_planes=unit.dac.skip == "zero_planes",
             rows_per_read=rows_per_read(unit, plan.signed_input),
-            columns=unit.array.conversions_per_weight(plan.weight_bits) * len(codes),
+            columns=unit.array.conversions_per_weight(plan.weight_bits) * len(codes) + references,
         )
     else:
         drive = "twos_complement" if plan.signed_input else "unsigned"
         order = InputOrder(starts=plan.starts, dac_bits=1, num_planes=plan.input_bits, drive=drive)
-    return ExactProduct(codes, largest, order)
+    return ExactProduct(codes, largest, order, plan.weight_zero)

@@ -94,7 +94,7 @@ def _registers(
     programmed: Programmed, plan: LayerPlan, unit: Crossbar, copy: int
 ) -> Int[np.ndarray, "two blocks banks outputs"]:
     layer = programmed.layers[plan.path]
-    slices = slice_weights(layer.codes, unit.array, plan.weight_bits, plan.path)
+    slices = slice_weights(layer.codes, unit.array, plan.weight_bits, plan.path, plan.starts)
     driving, causes = plan.driving(layer.gains), Causes(reading=False)
     stored = banked_copy(programmed, plan, unit, slices, causes, copy)
     columns = mismatch(unit, plan, layer.codes.shape[0], programmed.seed, copy)

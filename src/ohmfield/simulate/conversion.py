@@ -74,8 +74,7 @@ def rows_per_read(crossbar: Crossbar, signed_input: bool) -> int:
 
 def pedestal_levels(crossbar: Crossbar) -> float:
     """g_min in levels: what each driven row adds to an unsubtracted column."""
-    array = crossbar.array
-    if array.encoding == "differential" and array.subtract == "analog":
+    if crossbar.pairs:
         return 0.0
     return crossbar.cell.g_min_uS / level_uS(crossbar)
 
@@ -85,7 +84,7 @@ def hardware_step(crossbar: Crossbar, signed_input: bool) -> float:
     array = crossbar.array
     digit = 2**crossbar.dac.bits - 1
     rows = rows_per_read(crossbar, signed_input) or array.rows_active
-    largest = rows * digit * (2**array.cell_bits - 1 + pedestal_levels(crossbar))
+    largest = rows * digit * (array.fullest * (2**array.cell_bits - 1) + pedestal_levels(crossbar))
     return crossbar.adc.hardware_step(largest, signed_conversion(crossbar, signed_input))
 
 

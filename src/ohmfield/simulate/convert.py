@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -136,7 +137,8 @@ def packs_of(
     outputs, inputs = matrix.shape
     operator = Operator(site.operator, "linear", inputs=inputs, outputs=outputs // groups, groups=groups)
     cut = tile(operator, target.chip.units[site.unit], form.weight_bits)
-    made, first = [], 0
+    made, first, each = [], 0, outputs // groups
+    zero = torch.as_tensor(form.weight.zero).double().flatten().numpy()
     for index, size in enumerate(cut.pack_sizes):
         plan = LayerPlan(
             path=path if cut.packs == 1 else f"{path}[{index}]",
@@ -147,6 +149,7 @@ def packs_of(
             starts=cut.starts if size == cut.pack_sizes[0] else np.array([0, size * inputs]),
             copies=site.copies,
             wave=site.wave,
+            weight_zero=zero[first * each : (first + size) * each] if len(zero) > 1 else zero,
         )
         made.append((plan, (first, first + size)))
         first += size

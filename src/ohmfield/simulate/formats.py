@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.digital import Requantiser
 from ohmfield.chip.fixed import Word, dyadic, word_for
-from ohmfield.chip.units import Crossbar
-from ohmfield.compress.quantise import Rule, fit_grid, observe
+from ohmfield.chip.units import Crossbar, Unit
+from ohmfield.compress.quantise import Rule, fit_grid, fit_two_levels, observe
 from ohmfield.fields.decoders import ACTIVATIONS
 from ohmfield.fields.encodings.hash_grid import HashGrid
 from ohmfield.mapping.place import ACTIVATION
@@ -128,14 +128,7 @@ def linear_format(
             raise InputError(f"its {what} hold NaN or infinity on the calibration data; check the model", path)
     if not bool(inputs.any()):
         raise InputError("its inputs are all zero on the calibration data and have no range; give other data", path)
-    weight = fit_grid(
-        weights,
-        placement.weight_bits,
-        rule=rule,
-        symmetric=isinstance(held, Crossbar) and held.array.encoding == "differential",
-        per_channel=True,
-        power_of_two=chip.requantiser.rule == "power_of_two",
-    )
+    weight = _weight_grid(weights, held, placement.weight_bits, rule, chip.requantiser.rule == "power_of_two")
     grid = fit_grid(
         inputs,
         placement.input_bits,
@@ -146,6 +139,15 @@ def linear_format(
     )
     word = word_for(float(outputs.abs().max()) * HEADROOM, chip.requantiser.word_bits)
     return LinearFormat(_snapped(weight, grid, word, chip.requantiser), placement.weight_bits, grid, word)
+
+
+def _weight_grid(weight: Tensor, unit: Unit, bits: int, rule: Rule, power_of_two: bool) -> Grid:
+    """Codes that the encoding of `unit` holds."""
+    array = unit.array if isinstance(unit, Crossbar) else None
+    if array is not None and array.encoding in ("xnor", "two_level"):
+        return fit_two_levels(weight, centred=array.encoding == "xnor", power_of_two=power_of_two)
+    symmetric = array is not None and array.written.sides == 2
+    return fit_grid(weight, bits, rule=rule, symmetric=symmetric, per_channel=True, power_of_two=power_of_two)
 
 
 def _snapped(weight: Grid, inputs: Grid, word: Word, unit: Requantiser) -> Grid:

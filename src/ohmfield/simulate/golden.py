@@ -21,7 +21,9 @@ from ohmfield.files import write_atomic
 from ohmfield.simulate.calibrate import layer_inputs
 from ohmfield.simulate.convert import chip_layers
 from ohmfield.simulate.inspect import conversions_of, product_at, range_of
+from ohmfield.simulate.products import CrossbarProduct
 from ohmfield.simulate.programmed import Programmed
+from ohmfield.spec import InputError
 
 SCHEMA = 1
 
@@ -40,9 +42,10 @@ def golden_vectors(
     sums, codes, _ = conversions_of(product, inputs, None)
     currents = product.circuits[0].values(array) if product.circuits else None
     outputs, _ = reference(array, inputs, currents=currents)
-    if product.offset:
+    offset = _offset(product, path)
+    if offset:
         total = inputs.sum(axis=1, keepdims=True)
-        outputs = outputs - np.floor(product.offset * total / product.step + 0.5).astype(np.int64)
+        outputs = outputs - np.floor(offset * total / product.step + 0.5).astype(np.int64)
     low, high = range_of(layer)
     assert stored.conductances_uS is not None
     assert array.step is not None
@@ -77,7 +80,7 @@ def golden_vectors(
         "lowest_code": low,
         "highest_code": high,
         "code_table_first": array.first,
-        "input_offset": product.offset,
+        "input_offset": offset,
         "output_step_levels": product.step,
         "sums_are_levels_times_digits": not product.circuits,
         "codes_are_a_staircase": _staircase(array, low, high),
@@ -99,6 +102,20 @@ def _staircase(array: LoweredArray, low: int, high: int) -> bool:
     values = array.first + np.arange(array.codes.shape[1])
     plain = np.clip(np.floor(values / array.step[:, None] + 0.5), low, high)
     return bool(np.array_equal(plain, array.codes))
+
+
+def _offset(product: CrossbarProduct, path: str) -> int:
+    """What every output loses per unit of the inputs' sum; `InputError` where outputs or row groups differ."""
+    if not product.sums:
+        return 0
+    each = product.sums.per_sum
+    if product.sums.references or (each != each[0, 0]).any():
+        raise InputError(
+            "golden vectors hold one offset for a layer; this encoding corrects row groups or outputs apart, or reads "
+            "reference columns: take array.encoding differential, offset or twos_complement with sum_x digital",
+            path,
+        )
+    return int(each[0, 0])
 
 
 def save_golden(arrays: dict[str, np.ndarray], facts: dict[str, Any], path: Path) -> None:

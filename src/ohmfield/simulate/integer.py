@@ -58,6 +58,8 @@ def _linear(layer: torch.nn.Module, codes: Tensor, word: Word) -> Words:
     shifted = word.convert(codes, Word(32, fraction)) + int(grid.zero)
     inputs = shifted.clamp(grid.low, grid.high)
     sums = inputs.numpy().astype(np.int64) @ layer.weight_codes().numpy().T
+    zero = layer.plan.weight_zero * inputs.numpy().sum(axis=1, keepdims=True)
+    sums -= np.floor(zero + 0.5).astype(np.int64)
     biased = sums + layer.bias_codes(1.0).numpy()
     if max(np.abs(sums).max(), np.abs(biased).max()) >= 2**31:
         raise OverflowError(f"{layer.path}: a sum leaves 32 bits")

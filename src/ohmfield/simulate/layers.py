@@ -145,7 +145,8 @@ class ChipLinear(nn.Module):
         factor = self.accumulator_factor(step)
         own = self.own_bias()
         bias = torch.zeros_like(factor) if own is None else own.detach().double() / factor
-        static = float(self.form.input.zero) * self.weight_codes().sum(1).double() / step
+        weights = self.weight_codes() - torch.as_tensor(self.plan.weight_zero).double().reshape(-1, 1)
+        static = float(self.form.input.zero) * weights.sum(1) / step
         return torch.floor(bias - static + 0.5).long()
 
     def _ideal(self) -> Product:

@@ -96,7 +96,7 @@ def lower(stored: Stored, slices: Slices, crossbar: Crossbar, driving: Driving, 
                 least, most = (limit * base / driving.gains[bank] for limit in adc.limits(signed))
                 codes[bank] = np.clip(codes[bank], math.ceil(least), math.floor(most))
     removed = None
-    if pedestals is not None and array.encoding == "offset":
+    if pedestals is not None and array.written.sides == 1 and array.sum_x == "digital":
         removed = np.floor(pedestals[None, :] / (grid * steps[:, None]) + 0.5).astype(np.int64)
     weights, shifts = _digital_weights(slices, crossbar, steps, columns, causes)
     extra = np.full(len(steps), max(0.0, fixed * grid**2 - 1.0 / 12.0)) if fixed > 0.0 else None
@@ -132,9 +132,9 @@ def _digital_weights(
     banks, post = slices.bank_weights(crossbar.array.subtract).astype(np.int64), crossbar.adc.post_calibration
     octaves = bank_octaves(steps)
     if post is None or not causes.rounding:
-        return _by_bank(banks, 2**octaves), None
+        return _squeezed(_by_bank(banks, 2**octaves)), None
     if columns.scale is None or columns.shift is None:
-        return _by_bank(banks, (2**octaves) * plain_scale(crossbar, steps)), None
+        return _squeezed(_by_bank(banks, (2**octaves) * plain_scale(crossbar, steps))), None
     shifted = _by_bank(banks, 2**octaves)
     wide = shifted if shifted.ndim == 3 else shifted[None] if shifted.ndim == 2 else shifted[None, :, None]
     return _squeezed(wide * columns.scale), _squeezed(wide * columns.shift)

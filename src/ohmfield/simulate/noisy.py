@@ -79,7 +79,7 @@ def with_noise(model: nn.Module, module: nn.Module, chip: Chip, coords: Float[Te
             inner = made.get_submodule(path)
             assert isinstance(inner, nn.Linear)
             noise = Noise(0).at("noise-aware", path)
-            largest = 2 ** (layer.plan.weight_bits - 1) - 1
+            largest = max(1, 2 ** (layer.plan.weight_bits - 1) - 1)
             made.set_submodule(path, NoisyLinear(inner, spread, largest, layer.plan.input_bits, noise))
     return made
 
@@ -99,7 +99,7 @@ def output_spread(layer: ChipLinear, unit: Crossbar, driven: float) -> float:
     each conversion weighs.
     """
     plan = layer.plan
-    slices = slice_weights(np.zeros((1, 1), dtype=np.int64), unit.array, plan.weight_bits)
+    slices = slice_weights(np.ones((1, 1), dtype=np.int64), unit.array, plan.weight_bits)
     banks = slices.bank_weights(unit.array.subtract).astype(np.float64)
     planes = np.array(unit.dac.plane_weights(plan.input_bits, plan.signed_input), dtype=np.float64)
     weights = float((banks**2).sum() * (planes**2).sum()) * (len(plan.starts) - 1)
@@ -118,7 +118,7 @@ def conversion_variance(unit: Crossbar, signed_input: bool, driven: float) -> fl
     written = unit.cell.program(half, noise.at("program"))
     reading = unit.cell.read_std_uS(written, written, 0.0, unit.array)
     cells = ((written - half).square().mean() + reading.square().mean()) / level**2
-    sides = 2 if unit.array.encoding == "differential" and unit.array.subtract == "analog" else 1
+    sides = 2 if unit.pairs else 1
     base = hardware_step(unit, signed_input)
     spread = math.sqrt(driven * sides * float(cells) + converter_std(unit, base) ** 2)
     step = base / max(unit.adc.gains)

@@ -10,7 +10,7 @@ from jaxtyping import Int
 from ohmfield.simulate.conversion import Driving
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LayerPlan:
     """How one linear layer, or one pack of a grouped one, runs: unit, widths, row groups, copies, and its wave."""
 
@@ -22,6 +22,7 @@ class LayerPlan:
     starts: Int[np.ndarray, " boundaries"]
     copies: int = 1
     wave: int = 0
+    weight_zero: np.ndarray | float = 0.0  # zero point of the weights, per output or one for all
 
     def driving(self, gains: tuple[float, ...]) -> Driving:
         """The part that a lowered array depends on."""

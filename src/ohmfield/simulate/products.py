@@ -17,6 +17,7 @@ from ohmfield._kernels.crossbar_fast import fast
 from ohmfield._kernels.crossbar_inputs import count_bits
 from ohmfield._kernels.crossbar_torch import multiply
 from ohmfield.numerics import Noise
+from ohmfield.simulate.sums import SumCorrection
 from ohmfield.simulate.wires import Circuits
 
 Counts = dict[str, float]
@@ -74,27 +75,36 @@ class InputOrder:
 class ExactProduct:
     """`codes @ weights.T` exactly: digital units, and arrays whose conversions lose nothing."""
 
-    def __init__(self, weights: Int[np.ndarray, "outputs inputs"], largest_input: int, order: InputOrder) -> None:
+    def __init__(
+        self,
+        weights: Int[np.ndarray, "outputs inputs"],
+        largest_input: int,
+        order: InputOrder,
+        zero: np.ndarray | float = 0.0,
+    ) -> None:
         bound = int(np.abs(weights).sum(axis=1).max(initial=0)) * largest_input
         # Integers below 2^24 (2^53) add exactly in single (double) precision, whatever the order.
         self.kind = torch.float32 if bound < 2**24 else torch.float64
         self.weights = torch.from_numpy(np.ascontiguousarray(weights.T)).to(self.kind)
         self.order = order
         self.step = 1.0
+        self.zero = np.asarray(zero, dtype=np.float64).reshape(-1)  # of the weights, per output or one for all
 
     def run(
         self, codes: Int[np.ndarray, "vectors inputs"], first: int
     ) -> tuple[Int[np.ndarray, "vectors outputs"], Counts]:
         """The exact product; counts as the unit would make them."""
-        out = torch.from_numpy(codes).to(self.kind) @ self.weights
-        return out.long().numpy(), self.order.count(codes)
+        out = (torch.from_numpy(codes).to(self.kind) @ self.weights).long().numpy()
+        if self.zero.any():
+            out -= np.floor(self.zero * codes.sum(axis=1, keepdims=True, dtype=np.int64) + 0.5).astype(np.int64)
+        return out, self.order.count(codes)
 
 
 class CrossbarProduct:
     """Programmed arrays read by the kernel. Vector i meets copy i % copies; each copy has errors of its own.
 
-    `offset` is what the mapping added to every weight: that many times the digital sum of the inputs is taken off,
-    rounded half up once to output units. Copies with `circuits` are solved read by read, slowly.
+    `sums` takes off what the encoding and the zero point of the weights added, rounded half up once to output units.
+    Copies with `circuits` are solved read by read, slowly.
     """
 
     def __init__(
@@ -102,34 +112,26 @@ class CrossbarProduct:
         copies: Sequence[LoweredArray],
         step: float,
         noise: Noise,
-        offset: int = 0,
+        sums: SumCorrection | None = None,
         circuits: Sequence[Circuits] = (),
     ) -> None:
         self.copies = tuple(copies)
         self.circuits = tuple(circuits)
         self.step = step
         self.noise = noise
-        self.offset = offset
+        self.sums = sums
 
     def run(
         self, codes: Int[np.ndarray, "vectors inputs"], first: int
     ) -> tuple[Int[np.ndarray, "vectors outputs"], Counts]:
         """Outputs in units of `step` levels. A vector's read noise depends on its number alone, not on the tile."""
-        out, counts = self._read(codes, first, fast)
-        if self.offset:
-            total = codes.sum(axis=1, keepdims=True, dtype=np.int64)
-            out -= np.floor(self.offset * total / self.step + 0.5).astype(np.int64)
-        return out, counts
+        return self._read(codes, first, fast)
 
     def run_tensor(
         self, codes: Int[Tensor, "vectors inputs"], first: int
     ) -> tuple[Int[Tensor, "vectors outputs"], Counts]:
         """What `run` gives, in torch on the device of `codes`; not for arrays that need a circuit solved per vector."""
-        out, counts = self._read(codes, first, multiply)
-        if self.offset:
-            total = codes.sum(dim=1, keepdim=True, dtype=torch.int64)
-            out -= torch.floor(self.offset * total.double() / self.step + 0.5).long()
-        return out, counts
+        return self._read(codes, first, multiply)
 
     def _read(self, codes: Any, first: int, kernel: Callable[..., tuple[Any, Counts]]) -> tuple[Any, Counts]:
         many = len(self.copies)
@@ -150,6 +152,15 @@ class CrossbarProduct:
     def _one(
         self, copy: int, codes: Any, noise: Noise, first: int, kernel: Callable[..., tuple[Any, Counts]]
     ) -> tuple[Any, Counts]:
+        """One copy's outputs, corrected."""
         if self.circuits:
-            return self.circuits[copy].run(self.copies[copy], codes, noise, first)
-        return kernel(self.copies[copy], codes, noise, first)
+            out, counts = self.circuits[copy].run(self.copies[copy], codes, noise, first)
+        else:
+            out, counts = kernel(self.copies[copy], codes, noise, first)
+        if self.sums:
+            plain = codes.cpu().numpy() if isinstance(codes, Tensor) else codes
+            levels, made = self.sums.levels(plain, copy, noise, first)
+            taken = np.floor(levels / self.step + 0.5).astype(np.int64)
+            out -= torch.from_numpy(taken).to(out.device) if isinstance(out, Tensor) else taken
+            counts = {name: value + made.get(name, 0.0) for name, value in counts.items()}
+        return out, counts

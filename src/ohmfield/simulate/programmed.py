@@ -26,6 +26,7 @@ class StoredLayer:
     conductances_uS: Float[np.ndarray, "copies inputs slices sides outputs"] | None  # None: a digital unit
     gains: tuple[float, ...] = ()  # converter gain per bank
     registers: Int[np.ndarray, "copies two blocks banks outputs"] | None = None  # scale and shift of each column
+    reference_uS: Float[np.ndarray, "copies inputs references 1 blocks"] | None = None  # columns that sum the inputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,8 @@ class Programmed:
                 tensors[f"{name}:conductances_uS"] = np.ascontiguousarray(layer.conductances_uS)
             if layer.registers is not None:
                 tensors[f"{name}:registers"] = np.ascontiguousarray(layer.registers)
+            if layer.reference_uS is not None:
+                tensors[f"{name}:reference_uS"] = np.ascontiguousarray(layer.reference_uS)
         facts = {
             "format": FORMAT,
             "chip": self.chip,
@@ -82,4 +85,5 @@ def _stored_layer(tensors: Mapping[str, np.ndarray], name: str, gains: list[floa
         tensors.get(f"{name}:conductances_uS"),
         tuple(float(gain) for gain in gains),
         registers=tensors.get(f"{name}:registers"),
+        reference_uS=tensors.get(f"{name}:reference_uS"),
     )

@@ -13,7 +13,8 @@ from ohmfield.numerics import Noise
 from ohmfield.simulate.conversion import Causes, level_uS
 from ohmfield.simulate.lower import Stored
 from ohmfield.simulate.plan import LayerPlan
-from ohmfield.simulate.programmed import Programmed
+from ohmfield.simulate.programmed import Programmed, StoredLayer
+from ohmfield.simulate.sums import reference_slices
 from ohmfield.simulate.wires import Circuits, effective_uS
 from ohmfield.simulate.writing import instance_noise, target_uS
 
@@ -75,6 +76,20 @@ def compensation(stored_uS: Tensor, aged_uS: Tensor) -> float:
     return float(stored_uS.sum()) / now if now > 0.0 else 1.0
 
 
+def reference_copies(
+    layer: StoredLayer, plan: LayerPlan, unit: Crossbar, elapsed_s: float, causes: Causes, noise: Noise
+) -> list[Stored]:
+    """The reference columns of each copy as banks, a column per block; empty where a counter sums the inputs."""
+    if layer.reference_uS is None:
+        return []
+    inputs, _, _, blocks = layer.reference_uS.shape[1:]
+    slices = reference_slices(unit, inputs, blocks)
+    return [
+        read_copy(values, slices, unit, plan.starts, elapsed_s, causes, noise.at("reference", copy))
+        for copy, values in enumerate(layer.reference_uS)
+    ]
+
+
 def banked_copy(
     programmed: Programmed, plan: LayerPlan, unit: Crossbar, slices: Slices, causes: Causes, copy: int = 0
 ) -> Stored:
@@ -92,7 +107,7 @@ def copy_noise(seed: int, path: str, copy: int) -> Noise:
 
 def _banks(values: Tensor, unit: Crossbar, *, spread: bool) -> Tensor:
     """[inputs, slices, sides, outputs] as [inputs, banks, outputs]; pairs subtract, their spreads add in squares."""
-    if unit.array.encoding == "differential" and unit.array.subtract == "analog":
+    if unit.pairs:
         first, second = values[:, :, 0], values[:, :, 1]
         return (first.square() + second.square()).sqrt() if spread else first - second
     return values.flatten(1, 2)

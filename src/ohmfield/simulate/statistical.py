@@ -76,7 +76,8 @@ def matched(
     copies = []
     for copy, array in enumerate(product.copies):
         circuits = product.circuits[copy : copy + 1]
-        alone = CrossbarProduct([array], product.step, product.noise.at("fit", copy), product.offset, circuits)
+        sums = product.sums.of_copy(copy) if product.sums else None
+        alone = CrossbarProduct([array], product.step, product.noise.at("fit", copy), sums, circuits)
         exact, _ = alone.run(inputs, 0)
         plane = BytePlane(_byte_weights(array, product))
         copies.append(Moments(plane, _fit(plane.sums(inputs).astype(np.float64), exact.astype(np.float64))))
@@ -86,9 +87,12 @@ def matched(
 def _byte_weights(array: LoweredArray, product: CrossbarProduct) -> Int[np.ndarray, "inputs outputs"]:
     """The weights that the cells hold, errors included, scaled and rounded to +-127; the fit takes the scale back."""
     per_code = np.full(array.num_banks, float(array.grid)) if array.step is None else array.step
-    banks = array.bank_weights.reshape(array.num_banks, -1) / per_code[:, None]
-    weights = np.einsum("kbn,bn->kn", array.levels.astype(np.float64), np.broadcast_to(banks, array.levels.shape[1:]))
-    weights -= product.offset / product.step
+    banks = array.bank_weights
+    banks = np.repeat(banks, np.diff(array.starts), axis=0) if banks.ndim == 3 else banks.reshape(array.num_banks, -1)
+    banks = np.broadcast_to(banks / per_code[:, None], array.levels.shape)
+    weights = np.einsum("kbn,kbn->kn", array.levels.astype(np.float64), banks)
+    if product.sums:
+        weights -= np.repeat(product.sums.per_sum, np.diff(product.sums.starts), axis=0) / product.step
     largest = np.abs(weights).max(initial=0.0)
     return np.floor(weights * (127.0 / largest if largest else 0.0) + 0.5).astype(np.int8)
 

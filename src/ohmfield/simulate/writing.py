@@ -10,10 +10,12 @@ from torch import Tensor
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.units import Crossbar
 from ohmfield.mapping.slice import Slices, slice_weights
+from ohmfield.mapping.tile import geometry
 from ohmfield.numerics import Noise
 from ohmfield.simulate.conversion import check_ranges, level_uS
 from ohmfield.simulate.plan import LayerPlan
 from ohmfield.simulate.programmed import StoredLayer
+from ohmfield.simulate.sums import reference_slices
 
 
 def instance_noise(seed: int, path: str, kind: str) -> Noise:
@@ -33,13 +35,23 @@ def program_layer(
     unit = chip.units[plan.unit]
     if not isinstance(unit, Crossbar):
         return StoredLayer(codes.astype(np.int64), None)
-    slices = slice_weights(codes.astype(np.int64), unit.array, plan.weight_bits, plan.path)
+    slices = slice_weights(codes.astype(np.int64), unit.array, plan.weight_bits, plan.path, plan.starts)
     target = target_uS(slices, unit)
-    copies = []
+    blocks = -(-len(codes) // geometry(unit, plan.weight_bits, plan.path).weights_per_row)
+    reference = target_uS(reference_slices(unit, codes.shape[1], blocks), unit)
+    copies, references = [], []
     for copy in range(plan.copies):
         key = (plan.wave, copy)
-        written = unit.cell.program(target, instance_noise(seed, plan.path, "program").at(*key))
-        copies.append(unit.cell.stick(written, instance_noise(seed, plan.path, "stuck").at(*key)))
-    gains = gains or (min(unit.adc.gains),) * len(slices.bank_weights(unit.array.subtract))
+        copies.append(_written(target, unit, seed, plan.path, key))
+        if unit.reference_columns:
+            references.append(_written(reference, unit, seed, plan.path, (*key, "reference")))
+    gains = gains or (min(unit.adc.gains),) * unit.array.conversions_per_weight(plan.weight_bits)
     check_ranges(unit, plan.signed_input, gains)
-    return StoredLayer(codes.astype(np.int64), torch.stack(copies).numpy(), gains)
+    stored = torch.stack(references).numpy() if references else None
+    return StoredLayer(codes.astype(np.int64), torch.stack(copies).numpy(), gains, reference_uS=stored)
+
+
+def _written(target: Tensor, unit: Crossbar, seed: int, path: str, key: tuple[int | str, ...]) -> Tensor:
+    """`target` (uS) as one copy holds it."""
+    written = unit.cell.program(target, instance_noise(seed, path, "program").at(*key))
+    return unit.cell.stick(written, instance_noise(seed, path, "stuck").at(*key))
