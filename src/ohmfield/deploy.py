@@ -35,7 +35,7 @@ from ohmfield.simulate.products import CrossbarProduct
 from ohmfield.simulate.programmed import Programmed
 from ohmfield.simulate.run import install, predict, program
 from ohmfield.simulate.statistical import MomentMatchedProduct, match_moments
-from ohmfield.simulate.waterfall import waterfall
+from ohmfield.simulate.waterfall import layer_losses, waterfall
 from ohmfield.spec import InputError, knob, spec
 from ohmfield.tally import Tally
 
@@ -103,6 +103,11 @@ class Deployment:
         self._install(self.programmed)
         return scores
 
+    def layer_losses(self, num: int = VECTORS) -> dict[str, dict[str, float]]:
+        """Which layer loses how much to which cause, on `num` of the inputs, evenly spread: see `waterfall`."""
+        every = max(1, len(self.given.inputs) // num)
+        return layer_losses(self.module, self.chip, self.programmed, self.given.inputs[::every][:num])
+
     def _install(self, programmed: Programmed) -> None:
         install(self.module, self.chip, programmed)
         if self.fitted_on is not None:
@@ -161,7 +166,7 @@ def deploy(
     programmed = program(module, chip, seed=seed, elapsed_s=recipe.elapsed_s, gains=gains, corrected_s=seen_s)
     say("run")
     fitted_on = chosen if recipe.arithmetic == "moment_matched" else None
-    losses = waterfall(module, chip, programmed, what.inputs, what.headline, fitted_on)
+    losses = waterfall(module, chip, programmed, what.inputs, what.headline, fitted_on, say)
     check_tally(shapes, losses.tally)
     ran = float(len(what.inputs))
     workload = Workload(shapes, what.items, what.inference, tally=losses.tally, tally_items=ran)
@@ -283,6 +288,7 @@ def _paths(module: nn.Module, chip: Chip, recipe: Recipe, what: Given) -> list[s
             notes.append(
                 f"{path}: through the converters of {layer.plan.unit}, conductances on a grid of {grids} level"
                 + (copies if layer.plan.copies > 1 else "")
+                + (", every read a circuit of its own" if layer.product.circuits else "")
             )
         elif isinstance(layer.product, MomentMatchedProduct):
             notes.append(f"{path}: moment-matched, a product and a random number in place of every conversion")

@@ -98,6 +98,20 @@ def test_a_chip_file_carries_what_was_measured(written: Write, tmp_path: Path) -
     assert any(line.startswith("measured: units.crossbar.cell") for line in bill.warnings)
 
 
+def test_a_measured_converter_gives_the_codes_of_the_sweep(written: Write) -> None:
+    """Better than the same converter without its curve, on inputs that were not in the sweep."""
+
+    def bow(lsb: np.ndarray) -> np.ndarray:
+        return 2.0 * np.sin(lsb / 20.0)
+
+    made, _ = calibrate(small_chip(crossbar(adc={"bits": 7})), adc=written(sweep_csv(7, bow, 0.0)))
+    adc = made.units["unit"].adc  # type: ignore[attr-defined]
+    other = np.linspace(-55.3, 55.7, 501)
+    true = np.floor(other + bow(other) + 0.5)
+    assert np.mean(adc.code(other, True) != true) < 0.15
+    assert np.mean(SarAdc(bits=7).code(other, True) != true) > 0.5
+
+
 def test_a_table_of_numbers_replaces_leaves(written: Write) -> None:
     table = "path,value\nhost.busy_W,0.125\nunits.unit.adc.columns_per_adc,16\n"
     made, found = calibrate(small_chip(), power=written(table))

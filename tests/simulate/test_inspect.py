@@ -24,6 +24,7 @@ from ohmfield.simulate.golden import golden_vectors, save_golden
 from ohmfield.simulate.inspect import clipping, column
 from ohmfield.simulate.programmed import Programmed
 from ohmfield.simulate.run import install, program
+from ohmfield.simulate.waterfall import layer_losses
 from ohmfield.spec import InputError
 from small_chip import crossbar, small_chip
 
@@ -137,3 +138,32 @@ def test_golden_outputs_are_the_layer_s_without_read_noise(tmp_path: Path) -> No
     assert said.stdout.splitlines() == [
         f"{key}: 0 of {arrays[key].size} differ" for key in ("sums", "codes", "outputs")
     ]
+
+
+def test_each_layer_has_its_own_losses() -> None:
+    """A layer with coarse steps loses most; the other alone is what the model is with that layer ideal."""
+    unit = crossbar(NOISY, array={"rows_active": 16, "rows": 32}, adc=NARROW)
+    module, programmed = installed(unit)
+    chip = small_chip(unit)
+    before = module(COORDS)
+    table = layer_losses(module, chip, programmed, COORDS)
+    assert list(table) == ["0", "2"]
+    assert list(table["2"]) == ["clipping", "rounding", "programming", "reading"]
+    assert torch.equal(module(COORDS), before)  # the instance is still installed
+    layers = chip_layers(module)
+    with_all = layers["2"].product
+    clean = install(module, chip, None)(COORDS)
+    layers["2"].product = with_all
+    alone = float((module(COORDS) - clean).double().square().mean())
+    spread = float(clean.double().var(correction=0))
+    assert table["2"]["reading"] == pytest.approx(10 * np.log10(spread / alone))
+    assert table["2"]["programming"] != table["2"]["rounding"]
+
+
+def test_exact_layers_lose_nothing_and_digital_ones_are_not_listed() -> None:
+    unit = crossbar(IdealCell(), adc={"bits": 12, "step_levels": 1.0})
+    module, programmed = installed(unit)
+    table = layer_losses(module, small_chip(unit), programmed, COORDS)
+    assert all(np.isinf(loss) for causes in table.values() for loss in causes.values())
+    digital, programmed = installed(DigitalCim())
+    assert layer_losses(digital, small_chip(DigitalCim()), programmed, COORDS) == {}

@@ -20,9 +20,10 @@ from ohmfield.simulate.choose import product_of
 from ohmfield.simulate.conversion import Causes, level_uS
 from ohmfield.simulate.products import CrossbarProduct, ExactProduct
 from ohmfield.simulate.reading import read_copy
+from ohmfield.simulate.run import install, program
 from ohmfield.simulate.waterfall import steps
 from ohmfield.simulate.wires import Circuits, effective_uS
-from small_chip import crossbar, made, outputs_of, plan_for, random_codes, small_chip
+from small_chip import crossbar, linear_on, made, outputs_of, plan_for, random_codes, small_chip
 
 HEAVY = Wires(row_ohm=40.0, column_ohm=25.0, driver_ohm=300.0, sense_ohm=200.0)
 GATED = replace(HEAVY, input_on="gate", idle_rows="gated")
@@ -212,3 +213,13 @@ def test_equal_conductances_whatever_the_memory_order() -> None:
         torch.from_numpy(effective_uS(turned, unit, np.array([0, 4, 8, 11]))),
         torch.from_numpy(effective_uS(cells_of(unit), unit, np.array([0, 4, 8, 11]))),
     )
+
+
+def test_progress_names_the_layers_with_wires() -> None:
+    layer, _ = linear_on(wired(HEAVY))
+    heard: list[str] = []
+    install(layer, layer.chip, program(layer, layer.chip), None, heard.append)
+    assert heard == ["wires: layer 1 of 1, layer"]
+    plain, _ = linear_on(wired(None))
+    install(plain, plain.chip, program(plain, plain.chip), None, heard.append)
+    assert len(heard) == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ohmfield.chip.chip import Chip
+from ohmfield.chip.units import Crossbar
 from ohmfield.simulate.choose import product_of
 from ohmfield.simulate.columns import corrected
 from ohmfield.simulate.conversion import IDEAL, Causes
@@ -42,10 +43,23 @@ def program(
     return corrected(Programmed(chip.name, seed, layers, elapsed_s), plans, chip, corrected_s)
 
 
-def install(module: nn.Module, chip: Chip, programmed: Programmed | None, causes: Causes | None = None) -> nn.Module:
-    """`module`, its linear layers now running on `programmed`; None takes them back to ideal and lossless."""
+def install(
+    module: nn.Module,
+    chip: Chip,
+    programmed: Programmed | None,
+    causes: Causes | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> nn.Module:
+    """`module`, its linear layers now running on `programmed`; None takes them back to ideal and lossless.
+
+    Resistance in the lines takes a while for many arrays: `say` hears of each such layer.
+    """
     causes = causes or Causes()
-    for path, layer in chip_layers(module).items():
+    layers = chip_layers(module)
+    for number, (path, layer) in enumerate(layers.items()):
+        unit = chip.units[layer.plan.unit]
+        if causes.wires and isinstance(unit, Crossbar) and unit.array.wires is not None:
+            say(f"wires: layer {number + 1} of {len(layers)}, {path}")
         if programmed is None or causes == IDEAL:
             layer.product = None
         else:
