@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -30,16 +30,19 @@ from ohmfield.simulate.calibrate import VECTORS, CodeHistogram, choose_gains, hi
 from ohmfield.simulate.convert import chip_layers, convert
 from ohmfield.simulate.formats import choose_formats, chunk_of
 from ohmfield.simulate.given import Data, Given, given
-from ohmfield.simulate.noisy import with_noise, without_noise
+from ohmfield.simulate.noisy import learnt_ranges, with_noise, without_noise
 from ohmfield.simulate.products import CrossbarProduct
 from ohmfield.simulate.programmed import Programmed
 from ohmfield.simulate.run import install, predict, program
 from ohmfield.simulate.statistical import MomentMatchedProduct, match_moments
+from ohmfield.simulate.training import clip_weights
 from ohmfield.simulate.waterfall import layer_losses, waterfall
 from ohmfield.spec import InputError, knob, spec
 from ohmfield.tally import Tally
 
 Progress = Callable[[str], None]
+Ranges = Mapping[str, tuple[float, float]]
+"""Scale of a layer's inputs and gain of its converters, by path."""
 EXAMPLE_ITEMS = 64  # coordinates that a trace runs
 CLIPPED_SHARE = 0.1  # of a layer's conversions, above which a range is said to clip too much
 SEEN = {"design": "too", "instance": "this instance at its first read", "aged": "this instance at its age"}
@@ -61,6 +64,10 @@ class Recipe:
     tune_batch: int = knob("label", 8192, ge=16, le=2**20, doc="coordinates per step")
     tune_rate: float = knob("label", 1e-2, gt=0, le=1, doc="Adam's step size at the start; cosine to a hundredth")
     noise_aware: bool = knob("label", False, doc="tune with the errors of analog layers drawn anew in every step")
+    learn_ranges: bool = knob("label", False, doc="noise-aware: train input ranges and converter gains as well")
+    weight_clip: float | None = knob(
+        "label", None, gt=0, le=100, doc="noise-aware: largest weight, in sd of its output"
+    )
     elapsed_s: float = knob("environment", 0.0, ge=0, doc="age of the instance, counted from its first read")
     arithmetic: Literal["exact", "moment_matched"] = knob("label", "exact", doc="every conversion, or its statistics")
 
@@ -147,21 +154,22 @@ def deploy(
     floats = [("float", float_scores[what.metric])]
     notes += _draw_projections(model, chip, recipe, seed)
     say("calibrate")
-    chosen = what.calibration
+    chosen, ranges = what.calibration, {}
     module = _converted(model, chip, placement, chosen, recipe)
     if recipe.tune_steps:
         say(f"tune, {recipe.tune_steps} steps")
         if not recipe.noise_aware:
             tune(module, data, recipe)
         elif any(isinstance(chip.units[layer.plan.unit], Crossbar) for layer in chip_layers(module).values()):
-            model = without_noise(tune(with_noise(model, module, chip, chosen), data, recipe))
+            model, ranges = _tuned_for(model, module, chip, chosen, data, recipe)
             floats.append(("tuned", what.headline(predict(model, what.inputs))))
-            module = _converted(model, chip, placement, chosen, recipe)
+            module = _converted(model, chip, placement, chosen, recipe, ranges)
         else:
             notes.append("noise-aware tuning left the model as it was: no layer of it is analog here")
     seen_s = recipe.elapsed_s if recipe.calibration_sees == "aged" else 0.0
     seen = None if recipe.calibration_sees == "design" else program(module, chip, seed=seed, elapsed_s=seen_s)
     gains = choose_gains(module, chip, chosen, rule=recipe.calibration, granularity=recipe.granularity, programmed=seen)
+    gains |= {path: (ranges[path][1],) * len(known) for path, known in gains.items() if path in ranges}
     say("program one instance")
     programmed = program(module, chip, seed=seed, elapsed_s=recipe.elapsed_s, gains=gains, corrected_s=seen_s)
     say("run")
@@ -217,14 +225,38 @@ def tune(module: nn.Module, data: Data, recipe: Recipe) -> nn.Module:
     options = FitOptions(
         steps=recipe.tune_steps, batch=recipe.tune_batch, learning_rate=recipe.tune_rate, epsilon=1e-8, seed=1
     )
-    fit(module.train(), data, options, progress=False)  # type: ignore[arg-type]
+    limit = recipe.weight_clip
+
+    def clip(step: int, trained: nn.Module) -> None:
+        if limit is not None:
+            clip_weights(trained, limit)
+
+    fit(module.train(), data, options, progress=False, callback=clip)
     return module.eval()
 
 
+def _tuned_for(
+    model: nn.Module, module: nn.Module, chip: Chip, chosen: Tensor, data: Data, recipe: Recipe
+) -> tuple[nn.Module, Ranges]:
+    """The float model trained with the errors of its chip, and the ranges it learnt (none unless asked for)."""
+    gains = choose_gains(module, chip, chosen, rule=recipe.calibration)
+    noisy = with_noise(
+        model, module, chip, chosen, gains=gains, elapsed_s=recipe.elapsed_s, learn_ranges=recipe.learn_ranges
+    )
+    tune(noisy, data, recipe)
+    return without_noise(noisy), learnt_ranges(noisy) if recipe.learn_ranges else {}
+
+
 def _converted(
-    model: nn.Module, chip: Chip, placement: Placement, coords: Float[Tensor, "num *dims"], recipe: Recipe
+    model: nn.Module,
+    chip: Chip,
+    placement: Placement,
+    coords: Float[Tensor, "num *dims"],
+    recipe: Recipe,
+    ranges: Ranges | None = None,
 ) -> nn.Module:
-    return convert(model, chip, placement, choose_formats(model, chip, placement, coords, recipe.calibration))
+    scales = {path: scale for path, (scale, _) in (ranges or {}).items()}
+    return convert(model, chip, placement, choose_formats(model, chip, placement, coords, recipe.calibration, scales))
 
 
 def _draw_projections(model: nn.Module, chip: Chip, recipe: Recipe, seed: int) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -65,17 +65,18 @@ def choose_formats(
     placement: Placement,
     coords: Float[Tensor, "num *dims"],
     rule: Rule = "mse",
+    input_scales: Mapping[str, float] | None = None,
 ) -> dict[str, Format]:
     """A format for every layer that `placement` puts on a unit, from what the float `model` does at `coords`.
 
     Grids of inputs and tables have power-of-two scales, so a word becomes an input code by a shift. Words are the
-    finest that hold what was seen and a quarter more.
+    finest that hold what was seen and a quarter more. `input_scales` are powers of two that training chose, by path.
     """
     watched = {path or ROOT: module for path, module in model.named_modules() if type(module) in WATCHED}
     with observe(watched) as seen, torch.no_grad():
         for first in range(0, len(coords), chunk_of(coords)):
             model(coords[first : first + chunk_of(coords)])
-    rules = Rules(chip, placement, rule)
+    rules = Rules(chip, placement, rule, input_scales or {})
     formats: dict[str, Format] = {}
     for path, module in watched.items():
         if path not in seen.inputs:  # never called: it has no operator either
@@ -111,6 +112,7 @@ class Rules:
     chip: Chip
     placement: Placement
     rule: Rule
+    input_scales: Mapping[str, float] = field(default_factory=dict)
 
 
 def linear_format(
@@ -137,6 +139,8 @@ def linear_format(
         symmetric=isinstance(held, Crossbar) and held.dac.signed.startswith("sign_magnitude"),
         power_of_two=True,
     )
+    if path in rules.input_scales:
+        grid = replace(grid, scale=torch.tensor(rules.input_scales[path]))
     word = word_for(float(outputs.abs().max()) * HEADROOM, chip.requantiser.word_bits)
     return LinearFormat(_snapped(weight, grid, word, chip.requantiser), placement.weight_bits, grid, word)
 

@@ -1,131 +1,206 @@
-"""Training for a noisy chip: a float model whose analog layers draw the error that their conversions would leave.
+"""From a converted model to one that trains for its chip: what each analog layer gets wrong, tried on the chip itself.
 
-What a conversion gets wrong does not depend on the weights' scale, so in a layer's output it grows with the largest
-weight of the output and the largest input. Both stand in the forward with their gradient: training spreads a layer's
-work over many weights of like size instead of a few large ones, which is what an array of noisy cells needs.
+Errors of weights come from writing every code many times; errors of sums from the kernel, on calibration inputs, beside
+the exact product. So every cell, converter and encoding that can be simulated can be trained for.
 """
 
 from __future__ import annotations
 
 import copy
-import math
+from dataclasses import replace
+from itertools import pairwise
+from typing import TypeGuard
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.units import Crossbar
 from ohmfield.mapping.slice import slice_weights
 from ohmfield.numerics import Noise
-from ohmfield.simulate.conversion import converter_std, hardware_step, level_uS, pedestal_levels, signed_conversion
+from ohmfield.simulate.calibrate import layer_inputs
+from ohmfield.simulate.choose import product_of
+from ohmfield.simulate.conversion import IDEAL, Causes, hardware_step, signed_conversion
 from ohmfield.simulate.convert import chip_layers
 from ohmfield.simulate.layers import ChipLinear
-from ohmfield.simulate.run import predict
-from ohmfield.tally import Tally
+from ohmfield.simulate.plan import LayerPlan
+from ohmfield.simulate.reading import copy_noise, read_copy
+from ohmfield.simulate.training import ChipTrained, Errors
+from ohmfield.simulate.writing import program_layer
 
-SAMPLES = 1 << 16
-TYPICAL_SUM_LEVELS = 6.0  # spread of the sums that are tried; the error of a plain staircase does not depend on it
-
-
-class NoisyLinear(nn.Module):
-    """A linear layer plus normal noise of `spread` products of one weight code and one input code."""
-
-    def __init__(self, inner: nn.Linear, spread: float, weight_codes: int, input_bits: int, noise: Noise) -> None:
-        super().__init__()
-        self.inner, self.spread, self.weight_codes, self.input_bits = inner, spread, weight_codes, input_bits
-        self.generator = torch.Generator().manual_seed(noise.key % 2**63)
-
-    def forward(self, x: Float[Tensor, "*items inputs"]) -> Float[Tensor, "*items outputs"]:
-        """The layer's output, noisy while training."""
-        clean = self.inner(x)
-        if not self.training:
-            return clean
-        codes = 2**self.input_bits - 1 if float(x.detach().min()) >= 0.0 else 2 ** (self.input_bits - 1) - 1
-        largest = x.abs().amax().clamp_min(1e-30)
-        size = float(largest.detach())
-        of_inputs = largest * (power_of_two_above(size / codes) / size)
-        of_weights = self.inner.weight.abs().amax(1) / self.weight_codes
-        drawn = torch.randn(clean.shape, generator=self.generator)
-        return clean + drawn * (self.spread * of_inputs) * of_weights
+ROOM = 4.0  # how many times larger than any seen sums may grow
+TRAINED = ("differential", "offset", "twos_complement", "ternary")  # encodings of codes around zero
+TRIES = 512  # cells written per weight code
+TRIAL_SEED = -1  # no instance that is deployed has it
+NOISE_ONLY = Causes(clipping=False, rounding=False, programming=False, reading=True)
 
 
-def power_of_two_above(value: float) -> float:
-    """The scale that an input grid takes for codes of size `value`; such grids have powers of two.
+def with_noise(
+    model: nn.Module,
+    module: nn.Module,
+    chip: Chip,
+    coords: Float[Tensor, "num *dims"],
+    *,
+    gains: dict[str, tuple[float, ...]] | None = None,
+    elapsed_s: float = 0.0,
+    learn_ranges: bool = False,
+) -> nn.Module:
+    """A copy of the float `model` whose linear layers and convolutions on crossbars are `ChipTrained`.
 
-    >>> power_of_two_above(0.3)
-    0.5
+    Weights of two levels and columns that may be flipped are left as they are.
+
+    `module` is the converted model: its formats are where ranges start, and its kernels tell the errors at `coords`.
+    Cells have the age `elapsed_s`; `gains` are the calibrated ones of the converters, else the lowest.
     """
-    return 2.0 ** math.ceil(math.log2(value))
-
-
-def with_noise(model: nn.Module, module: nn.Module, chip: Chip, coords: Float[Tensor, "num *dims"]) -> nn.Module:
-    """A copy of the float `model` whose layers on crossbars are `NoisyLinear`.
-
-    `module` is the converted model: how densely its rows are driven is counted at `coords`.
-    """
-    tally = Tally()
-    with tally.listen():
-        predict(module, coords)
     made = copy.deepcopy(model)
+    seen = layer_inputs(module, coords)
+    tables: dict[tuple[str, int], tuple[Tensor, Tensor]] = {}
     for path, layer in chip_layers(module).items():
-        unit = chip.units[layer.plan.unit]
-        if isinstance(unit, Crossbar):
-            counts = tally[f"{path}#0"]
-            planes = unit.dac.num_planes(layer.plan.input_bits, layer.plan.signed_input)
-            driven = counts["driven"] / (counts["vectors"] * planes * (len(layer.plan.starts) - 1))
-            spread = output_spread(layer, unit, driven)
-            inner = made.get_submodule(path)
-            assert isinstance(inner, nn.Linear)
-            noise = Noise(0).at("noise-aware", path)
-            largest = max(1, 2 ** (layer.plan.weight_bits - 1) - 1)
-            made.set_submodule(path, NoisyLinear(inner, spread, largest, layer.plan.input_bits, noise))
+        unit, inner = chip.units[layer.plan.unit], made.get_submodule(path)
+        if not isinstance(unit, Crossbar) or unit.array.encoding not in TRAINED or not _trainable(inner):
+            continue
+        kind = (layer.plan.unit, layer.plan.weight_bits)
+        if kind not in tables:
+            tables[kind] = weight_errors(layer.plan, chip, elapsed_s)
+        errors = layer_errors(layer, chip, seen[path], tables[kind], elapsed_s)
+        if gains and path in gains:
+            errors = replace(errors, gain=max(gains[path]))
+        made.set_submodule(path, ChipTrained(inner, errors, Noise(0).at("noise-aware", path), learn_ranges))
     return made
 
 
 def without_noise(model: nn.Module) -> nn.Module:
-    """`model` with every `NoisyLinear` back to the layer in it."""
+    """`model` with every `ChipTrained` back to the layer in it."""
     for path, layer in list(model.named_modules()):
-        if isinstance(layer, NoisyLinear):
+        if isinstance(layer, ChipTrained):
             model.set_submodule(path, layer.inner)
     return model.eval()
 
 
-def output_spread(layer: ChipLinear, unit: Crossbar, driven: float) -> float:
-    """Standard deviation of a layer's integer output, in products of one weight code and one input code.
+def learnt_ranges(model: nn.Module) -> dict[str, tuple[float, float]]:
+    """Per path the scale of the inputs' grid and the converter's gain of each `ChipTrained`, as the chip has them."""
+    return {
+        path: (float(layer.input_scale().detach()), layer.gain())
+        for path, layer in model.named_modules()
+        if isinstance(layer, ChipTrained)
+    }
 
-    Conversions of all row groups, planes and slices err on their own: their variances add with the squares of what
-    each conversion weighs.
+
+def _trainable(inner: nn.Module) -> TypeGuard[nn.Linear | nn.Conv2d]:
+    """Whether a `ChipTrained` knows how to run it."""
+    if type(inner) is nn.Linear:
+        return True
+    return type(inner) is nn.Conv2d and inner.groups == 1 and inner.padding_mode == "zeros"
+
+
+def weight_errors(
+    plan: LayerPlan, chip: Chip, elapsed_s: float = 0.0
+) -> tuple[Float[Tensor, " codes"], Float[Tensor, " codes"]]:
+    """Mean and standard deviation of what every weight code reads as, less the code, `elapsed_s` after the first read.
+
+    Codes from the most negative to the most positive of pairs, `-most .. most`; each is written `TRIES` times.
     """
-    plan = layer.plan
-    slices = slice_weights(np.ones((1, 1), dtype=np.int64), unit.array, plan.weight_bits)
-    banks = slices.bank_weights(unit.array.subtract).astype(np.float64)
-    planes = np.array(unit.dac.plane_weights(plan.input_bits, plan.signed_input), dtype=np.float64)
-    weights = float((banks**2).sum() * (planes**2).sum()) * (len(plan.starts) - 1)
-    return math.sqrt(weights * conversion_variance(unit, plan.signed_input, driven))
+    unit = chip.units[plan.unit]
+    assert isinstance(unit, Crossbar)
+    most = 2 ** (plan.weight_bits - 1) - 1
+    codes = np.repeat(np.arange(-most, most + 1, dtype=np.int64)[:, None], TRIES, axis=1)
+    slices = slice_weights(codes, unit.array, plan.weight_bits)
+    path = f"{plan.path}:training"
+    trial = replace(plan, path=path, starts=np.array([0, TRIES]), copies=1)
+    written = program_layer(codes, trial, chip, TRIAL_SEED).conductances_uS
+    assert written is not None
+    nominal = slices.bank_levels(unit.array.subtract).astype(np.float64)
+    causes = Causes(reading=False, wires=False)  # wires are in what is measured on the layer itself
+    stored = read_copy(written[0], slices, unit, trial.starts, elapsed_s, causes, copy_noise(TRIAL_SEED, path, 0))
+    weights = slices.bank_weights(unit.array.subtract).astype(np.float64)
+    error = np.einsum("ibo,b->io", stored.levels - nominal, weights)
+    return torch.from_numpy(error.mean(0)).float(), torch.from_numpy(error.std(0)).float()
 
 
-def conversion_variance(unit: Crossbar, signed_input: bool, driven: float) -> float:
-    """Mean square error of one conversion in levels^2: cells, converter noise and rounding, tried on drawn sums.
+def layer_errors(
+    layer: ChipLinear,
+    chip: Chip,
+    inputs: Int[np.ndarray, "vectors inputs"],
+    weight: tuple[Tensor, Tensor],
+    elapsed_s: float = 0.0,
+) -> Errors:
+    """What the chip does to one layer, its conversions tried on `inputs` at every gain that the converter offers.
 
-    `driven` is the mean sum of the digits that drive a row group. A conversion with steps of one level rounds small
-    errors away, so this is far from the sum of the parts.
+    Errors of cells and converters do not add: a conversion in steps of one level rounds either away, but not both. So
+    for sums of many conversions the whole error of an instance is measured, and shared out between weights and sums as
+    each would have it alone.
     """
-    noise = Noise(0).at("conversion")
-    level = level_uS(unit)
-    half = torch.full((SAMPLES,), 0.5 * (unit.cell.g_min_uS + unit.cell.g_max_uS))
-    written = unit.cell.program(half, noise.at("program"))
-    reading = unit.cell.read_std_uS(written, written, 0.0, unit.array)
-    cells = ((written - half).square().mean() + reading.square().mean()) / level**2
-    sides = 2 if unit.pairs else 1
-    base = hardware_step(unit, signed_input)
-    spread = math.sqrt(driven * sides * float(cells) + converter_std(unit, base) ** 2)
-    step = base / max(unit.adc.gains)
-    sums = torch.round(TYPICAL_SUM_LEVELS * noise.at("sums").normal((SAMPLES,)))
-    signed = signed_conversion(unit, signed_input)
-    if not signed:
-        sums = sums.abs() + pedestal_levels(unit) * driven
-    noisy = sums + spread * noise.at("errors").normal((SAMPLES,))
-    codes = unit.adc.code(noisy.double().numpy() / step, signed)
-    return float(np.mean((codes * step - sums.double().numpy()) ** 2))
+    plan, unit = layer.plan, chip.units[layer.plan.unit]
+    assert isinstance(unit, Crossbar)
+    codes = layer.weight_codes().numpy()
+    slices = slice_weights(codes, unit.array, plan.weight_bits, plan.path)
+    banks = np.abs(slices.bank_weights(unit.array.subtract).astype(np.float64))
+    planes = np.abs(np.array(unit.dac.plane_weights(plan.input_bits, plan.signed_input), dtype=np.float64))
+    together = float(banks.sum() * planes.sum())
+    single = len(banks) * len(planes) == 1
+    signed = signed_conversion(unit, plan.signed_input)
+    least, most = unit.adc.limits(signed)
+    base, gains = hardware_step(unit, plan.signed_input), unit.adc.choices()
+    steps = torch.tensor([base / gain for gain in gains])
+    alone = NOISE_ONLY if single else Causes(programming=False)
+    sums = np.array([conversion_mean_square(layer, chip, inputs, gain, alone, elapsed_s) for gain in gains])
+    kept = 1.0  # of the variance that weights would leave
+    if not single:
+        weights = _weights_mean_square(codes, inputs, weight)
+        whole = [conversion_mean_square(layer, chip, inputs, gain, Causes(), elapsed_s) for gain in gains]
+        factor = np.array(whole) / np.maximum(sums + weights, 1e-30)
+        sums, kept = sums * factor, float(factor.min())
+    starts = tuple(int(start) for start in plan.starts)
+    largest = max(float(np.abs(inputs[:, low:high] @ codes[:, low:high].T).max()) for low, high in pairwise(starts))
+    if not single and ROOM * largest < together * float(steps.min()) * most:
+        starts = (starts[0], starts[-1])  # no converter comes near its ends: the groups' noise is that of their sum
+    reach = (-most if not signed else least, most)  # an unsigned conversion is made up for on the digital side
+    grid = layer.form.input
+    return Errors(
+        weight_mean=weight[0],
+        weight_spread=weight[1] * kept**0.5,
+        starts=starts,
+        input_low=grid.low,
+        input_high=grid.high,
+        input_scale=float(grid.scale),
+        gains=gains,
+        sd=torch.from_numpy(sums / (len(starts) - 1)).sqrt().float(),
+        step=steps if single else torch.zeros(len(gains)),
+        low=steps * reach[0] * together,
+        high=steps * reach[1] * together,
+        gain=gains[0],
+    )
+
+
+def conversion_mean_square(
+    layer: ChipLinear,
+    chip: Chip,
+    inputs: Int[np.ndarray, "vectors inputs"],
+    gain: float,
+    causes: Causes,
+    elapsed_s: float,
+) -> float:
+    """Mean square difference between the layer's integer output on one instance and the exact product, per output."""
+    plan, unit = layer.plan, chip.units[layer.plan.unit]
+    assert isinstance(unit, Crossbar)
+    banks = unit.array.conversions_per_weight(plan.weight_bits)
+    codes = layer.weight_codes().numpy()
+    written = program_layer(codes, replace(plan, copies=1), chip, TRIAL_SEED, (gain,) * banks)
+    read = product_of(written, plan, chip, causes, TRIAL_SEED, elapsed_s)
+    exact = product_of(written, plan, chip, IDEAL, TRIAL_SEED)
+    error = read.run(inputs, 0)[0] * read.step - exact.run(inputs, 0)[0] * exact.step
+    return float(np.mean(error.astype(np.float64) ** 2))
+
+
+def _weights_mean_square(
+    codes: Int[np.ndarray, "outputs inputs"],
+    inputs: Int[np.ndarray, "vectors inputs"],
+    weight: tuple[Tensor, Tensor],
+) -> float:
+    """Mean square of what errors of the weights alone leave in the outputs."""
+    entry = (codes + len(weight[0]) // 2).clip(0, len(weight[0]) - 1)
+    mean, spread = (table.double().numpy()[entry] for table in weight)
+    x = inputs.astype(np.float64)
+    return float(np.mean((x @ mean.T) ** 2 + (x**2) @ (spread**2).T))
