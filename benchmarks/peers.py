@@ -31,6 +31,7 @@ os.environ["OHMFIELD_THREADS"] = "1"
 
 import numpy as np
 import torch
+from numba import njit
 
 from common import in_turns, show, write
 from crossbar import int8_peak
@@ -45,14 +46,17 @@ from ohmfield.mapping.slice import slice_weights
 from ohmfield.numerics import Noise
 from ohmfield.simulate.conversion import Causes, Driving
 from ohmfield.simulate.lower import Stored, lower
+from ohmfield.simulate.products import CrossbarProduct, InputOrder
+from ohmfield.simulate.statistical import matched
 
 BATCH, ROWS, OUTPUTS, SLICES, PLANES = 4096, 256, 256, 4, 8
 CASES = ((256, 8, 8), (256, 4, 8), (128, 8, 4), (128, 4, 8))  # rows per group, bits of the converter, levels per step
 READ_STD_LEVELS = 0.06  # of one cell: 2 % of the highest conductance
 NOISY_VECTORS = 100  # that CrossSim reads
 SIDE, SHARE = 512, 16  # points of the field, and one in so many for the peer
+Product = Callable[[np.ndarray], np.ndarray]
 WIDTHS = (2, 256, 256, 256, 3)
-FIELD_STEP = 8
+FIELD_STEPS = (1, 2, 2, 2)  # levels per step, so that few sums clip
 # A processor with AVX2, no AVX-512 and no VNNI: for us, and for the libraries of the peer
 PORTABLE = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ""}
 PORTABLE_PEER = {"OPENBLAS_CORETYPE": "Haswell", "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR"}
@@ -74,32 +78,74 @@ def array_of(weights: np.ndarray, group: int, bits: int, step: float, read_std_l
     return lower(Stored(levels, noise), slices, unit, driving, Causes())
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def between(out: np.ndarray, step: int, shift: int, codes: np.ndarray) -> None:
+    """ReLU and 8 unsigned bits of outputs in steps, rounded half up."""
+    half = (1 << shift) >> 1
+    for row in range(out.shape[0]):
+        for column in range(out.shape[1]):
+            codes[row, column] = min(max((out[row, column] * step + half) >> shift, 0), 255)
+
+
 class Field:
     """The lowered layers of the field and what lies between them."""
 
     def __init__(self, weights: list[np.ndarray], points: np.ndarray) -> None:
-        self.layers = [array_of(weight, 256, 8, FIELD_STEP) for weight in weights]
+        self.weights = weights
+        self.layers = [array_of(weight, 256, 8, step) for weight, step in zip(weights, FIELD_STEPS, strict=True)]
+        self.exact: list[Product] = [lambda x, layer=layer: fast(layer, x)[0] for layer in self.layers]
+        self.plain: list[Product] = [lambda x, layer=layer: reference(layer, x)[0] for layer in self.layers]
+        self.ideal: list[Product] = [
+            lambda x, weight=weight, step=step: np.rint(x @ weight.T / step).astype(np.int64)
+            for weight, step in zip(weights, FIELD_STEPS, strict=True)
+        ]
         self.shifts: list[int] = []
-        x = points[:: len(points) // 1024]
-        for layer in self.layers[:-1]:  # so that a hundredth of the activations clips
-            out = fast(layer, x)[0] * FIELD_STEP
-            self.shifts.append(max(0, int(np.ceil(np.log2(np.quantile(out, 0.99) / 256)))))
-            x = self.between(out, len(self.shifts) - 1)
+        self.seen: list[np.ndarray] = []  # what each layer is driven with at some points
+        x = points[np.random.default_rng(1).permutation(len(points))[:512]]
+        for product, step in zip(self.exact[:-1], FIELD_STEPS, strict=False):
+            self.seen.append(x)
+            out = product(x)
+            most = float(np.quantile(out * step, 0.99)) / 256  # a hundredth of the activations clips
+            self.shifts.append(max(0, int(np.ceil(np.log2(most)))))
+            x = np.empty(out.shape, dtype=np.int32)
+            between(out, step, self.shifts[-1], x)
+        self.seen.append(x)
 
-    def between(self, out: np.ndarray, place: int) -> np.ndarray:
-        """ReLU and 8 unsigned bits, rounded half up."""
-        shift = self.shifts[place]
-        return np.clip((out + (1 << shift >> 1)) >> shift, 0, 255).astype(np.int32)
+    def matched(self) -> list[Product]:
+        """The moment-matched product of every layer, fitted on 512 points."""
+        products: list[Product] = []
+        for layer, seen, step in zip(self.layers, self.seen, FIELD_STEPS, strict=True):
+            columns = layer.num_banks * layer.num_outputs
+            order = InputOrder(starts=layer.starts, dac_bits=1, num_planes=PLANES, drive="unsigned", columns=columns)
+            made = matched(CrossbarProduct([layer], float(step), Noise(1)), seen, order)
+            products.append(lambda x, made=made: made.run(x, 0)[0])
+        return products
 
-    def run(self, points: np.ndarray, product: Callable[..., Any] = fast) -> np.ndarray:
+    def run(self, points: np.ndarray, products: list[Product]) -> np.ndarray:
         """Outputs of all points, in weight times input codes of the last layer."""
         outs = []
         for first in range(0, len(points), BATCH):
             x = points[first : first + BATCH]
-            for place, layer in enumerate(self.layers[:-1]):
-                x = self.between(product(layer, x)[0] * FIELD_STEP, place)
-            outs.append(product(self.layers[-1], x)[0] * FIELD_STEP)
+            for product, step, shift in zip(products, FIELD_STEPS, self.shifts, strict=False):
+                out = product(x)
+                x = np.empty(out.shape, dtype=np.int32)
+                between(out, step, shift, x)
+            outs.append(products[-1](x) * FIELD_STEPS[-1])
         return np.concatenate(outs)
+
+    def error(self, points: np.ndarray, products: list[Product]) -> dict[str, float]:
+        """What `products` do to the picture: of its error to ideal arrays, and of what exact conversions give."""
+        true = self.run(points, self.ideal)
+        exact, other = self.run(points, self.exact), self.run(points, products)
+
+        def rms(values: np.ndarray) -> float:
+            return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
+
+        return {
+            "exact_error_over_spread": round(rms(exact - true) / float(true.std()), 4),
+            "matched_error_over_spread": round(rms(other - true) / float(true.std()), 4),
+            "matched_against_exact_dB": round(20 * float(np.log10(rms(other - true) / rms(exact - true))), 2),
+        }
 
 
 class Job:
@@ -130,7 +176,7 @@ class Job:
             read_std_levels=np.array(READ_STD_LEVELS),
             noisy_vectors=np.array(NOISY_VECTORS),
             points=self.points[::SHARE],
-            field_step=np.array(FIELD_STEP),
+            field_steps=np.array(FIELD_STEPS),
             field_shifts=np.array(field.shifts),
             **fields,
         )
@@ -151,13 +197,19 @@ def ours(job: Job, repeats: int) -> tuple[dict[str, float], dict[str, float], Fi
         first[name] = time.process_time() - start
         np.testing.assert_array_equal(quick, reference(array, some, job.noise)[0])
     field = Field(job.field_weights, job.points)
-    np.testing.assert_array_equal(field.run(job.points[:64]), field.run(job.points[:64], reference))
+    few = job.points[:64]
+    np.testing.assert_array_equal(field.run(few, field.exact), field.run(few, field.plain))
+    start = time.process_time()
+    statistical = field.matched()
+    first["field, moment-matched"] = time.process_time() - start
     runs: dict[str, Callable[[], object]] = {
         name: lambda array=array: fast(array, job.inputs) for name, array in job.arrays.items()
     }
     runs["read noise"] = lambda: fast(job.noisy, job.inputs, job.noise)
     seconds = in_turns(runs, repeats, cpu=True)
-    seconds.update(in_turns({"field": lambda: field.run(job.points)}, 1, cpu=True))
+    fields = {"field": field.exact, "field, moment-matched": statistical}
+    runs = {name: lambda products=products: field.run(job.points, products) for name, products in fields.items()}
+    seconds.update(in_turns(runs, 1, cpu=True))
     return seconds, first, field
 
 
@@ -185,7 +237,7 @@ def agreement(outputs: dict[str, np.ndarray], which: str, job: Job, field: Field
     shares = {}
     for name, theirs in outputs.items():
         if name == "field":
-            mine, step, groups = field.run(job.points[::SHARE][: len(theirs)]), FIELD_STEP, 1
+            mine, step, groups = field.run(job.points[::SHARE][: len(theirs)], field.exact), FIELD_STEPS[-1], 1
         else:
             array = job.arrays[name]
             step = next(case[2] for case in CASES if name_of(case) == name)
@@ -234,6 +286,7 @@ def main() -> None:
             theirs[which], outputs = peer(python, which, job_file)
             if "field" in theirs[which]["seconds"]:
                 theirs[which]["seconds"]["field"] *= SHARE
+                theirs[which]["seconds"]["field, moment-matched"] = theirs[which]["seconds"]["field"]
             equal[which] = agreement(outputs, which, job, field)
         if args.crosssim_python:
             slow_theirs = peer(args.crosssim_python, "crosssim-layer", job_file, PORTABLE_PEER)[0]["seconds"]
@@ -268,6 +321,7 @@ def main() -> None:
     columns += ("ours, no AVX-512", "CrossSim", "x")
     show("processor seconds on one thread; read noise: per vector", columns, rows)
     facts = {which: {key: each[key] for key in ("versions", "python", "variants")} for which, each in theirs.items()}
+    figures["field, moment-matched"].update(field.error(job.points[::SHARE], field.matched()))
     write("peers", {"batch": BATCH, "int8_peak_GOPs": round(peak, 1), "tasks": figures, "peers": facts})
 
 

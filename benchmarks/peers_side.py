@@ -116,17 +116,18 @@ def crosssim_noisy(job: dict[str, np.ndarray], answer: dict[str, Any]) -> None:
 def crosssim_field(job: dict[str, np.ndarray], answer: dict[str, Any]) -> None:
     """Four layers one after the other, a ReLU and eight unsigned bits between them."""
     names = [f"field_{number}" for number in range(4)]
-    cores = [crosssim_core(job[name], 256, 8, float(job["field_step"])) for name in names]
+    steps = [float(step) for step in job["field_steps"]]
+    cores = [crosssim_core(job[name], 256, 8, step) for name, step in zip(names, steps, strict=True)]
     shifts = job["field_shifts"]
     points = job["points"].astype(np.float32)
-    moved = np.float32(NUDGE * float(job["field_step"]) * 85 * 255)  # each code carries the nudge
+    moved = [np.float32(NUDGE * step * 85 * 255) for step in steps]  # each code carries the nudge
 
     def run(first: int, last: int) -> np.ndarray:
         x = np.ascontiguousarray(points[first:last].T)
         for number, core in enumerate(cores):
             x = core.matmul(x)
             if number < len(cores) - 1:
-                x = (x + moved) * np.float32(2.0 ** -int(shifts[number]))
+                x = (x + moved[number]) * np.float32(2.0 ** -int(shifts[number]))
                 x = np.clip(np.floor(x + np.float32(0.5)), 0.0, 255.0)
         return x.T
 
