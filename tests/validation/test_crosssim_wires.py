@@ -26,4 +26,4 @@ def test_currents_are_crosssims(number: int) -> None:
     fast = inputs @ operator(torch.from_numpy(cells_S), lines).numpy() * R_MIN_OHM
     np.testing.assert_allclose(fast, theirs, rtol=1e-8)
     lost = 1.0 - theirs.sum() / (inputs @ share).sum()
-    assert 0.03 < lost < 0.6  # the lines matter
+    assert 0.02 < lost < 0.6  # the lines matter
