@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from ohmfield.chip.adders import ApproximateAdder
 from ohmfield.chip.cells.resistive import Telegraph
 from ohmfield.chip.cells.verify import Verify
 from ohmfield.chip.chip import Chip
@@ -23,7 +24,7 @@ CHOICES: dict[str, list[Any]] = {
     "sum_x": ["analog"],
     "subtract": ["digital"],
     "fraction_of": ["g_max", "target"],
-    "rule": ["float"],
+    "rule": ["float", "truncated"],
     "gains": [(2.0,), (1.0, 2.0, 8.0)],
     "rows": [96, 300],
     "enob": [6.0],
@@ -34,6 +35,7 @@ CHOICES: dict[str, list[Any]] = {
     "inl": [(-0.6, 0.8, -0.7, 0.5)],
     "post_calibration": [PostCalibration()],
     "fit": ["offset"],
+    "approximate": [ApproximateAdder(bits=4)],
     "signed": ["sign_magnitude", "sign_magnitude_two_pass"],
     "skip": ["zero_planes", "zero_bits"],
     "match": [],
@@ -105,6 +107,13 @@ def with_crossbar(**parts: dict[str, Any]) -> Chip:
     return build(Chip, plain)
 
 
+def approximate() -> Chip:
+    """`dcim-28nm` with adders of four bits less."""
+    plain = to_plain(load("dcim-28nm"))
+    plain["units"]["digital_cim"]["approximate"] = {"bits": 4}
+    return build(Chip, plain)
+
+
 def analog_sram() -> Chip:
     plain = to_plain(load("rram-40nm"))
     plain["units"]["crossbar"]["array"] |= {"cell_bits": 1, "read_voltage_V": 0.9, "encoding": "offset"}
@@ -142,6 +151,7 @@ CHIPS = {
     "rom": with_cell("offset", kind="rom"),
     "rram with offset": with_crossbar(array={"encoding": "offset"}),
     **{f"rram with {kind}": with_crossbar(adc={"kind": kind}) for kind in ADCS},
+    "approximate dcim": approximate(),
     "rram with wires": with_crossbar(array={"wires": WIRES, "columns": 64}),
     "corrected": with_crossbar(
         adc={
@@ -163,6 +173,7 @@ ADDED: dict[str, str | tuple[str, ...]] = dict.fromkeys(CHIPS, "units.crossbar.a
     "analog sram": "units.crossbar.cell.",
     **dict.fromkeys(("measured rram", "sonos", "fefet", "rom"), "units.crossbar.cell."),
     "pcm": ("units.crossbar.cell.", "units.crossbar.compensate."),
+    "approximate dcim": "units.digital_cim.approximate.",
     "rram with wires": "units.crossbar.array.wires.",
     "rram with offset": "units.crossbar.array.",
 }

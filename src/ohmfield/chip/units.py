@@ -9,6 +9,7 @@ import numpy as np
 
 from ohmfield.chip import library
 from ohmfield.chip.adc import Adc
+from ohmfield.chip.adders import ApproximateAdder
 from ohmfield.chip.array import Array
 from ohmfield.chip.cells import CELLS
 from ohmfield.chip.cells.base import Cell
@@ -237,7 +238,7 @@ class Crossbar(Unit):
 
 @spec
 class DigitalCim(Unit):
-    """SRAM with adder trees: exact integer products, bit-serial over the input."""
+    """SRAM with adder trees, bit-serial over the input: exact integer products, unless its adders are approximate."""
 
     kind: ClassVar[str] = "digital_cim"
     rows: int = knob("cost", 64, ge=1, le=8192, doc="weights added by one tree")
@@ -245,6 +246,7 @@ class DigitalCim(Unit):
     banks: int = knob("cost", 8, ge=1, le=1024, doc="stored rows per compute row")
     max_copies: int = knob("cost", 1, ge=1, le=4096, doc="most copies of one layer's weights: exact, so all alike")
     input_bits_per_cycle: int = knob("cost", 1, ge=1, le=8, doc="input bits multiplied in one cycle")
+    approximate: ApproximateAdder | None = knob("both", None, doc="adders without their low bits; default: exact")
 
     def digits(self, input_bits: Number) -> Number:
         """Cycles of one product: `ceil(input_bits / input_bits_per_cycle)`."""
@@ -267,6 +269,8 @@ class DigitalCim(Unit):
         return library.gate(weight_bits * digit) + library.adder(weight_bits * (digit - 1))
 
     def _tree(self, weight_bits: Number) -> library.Block:
+        if self.approximate is not None:
+            return self.approximate.tree(np.maximum(self.rows, 2), self._product_bits(weight_bits))
         cells = library.adder_tree_cells(np.maximum(self.rows, 2), self._product_bits(weight_bits))
         return library.adder(1).times(cells)
 
@@ -285,8 +289,10 @@ class DigitalCim(Unit):
 
     def step_ns(self, process: Process, weight_bits: Number) -> Span:
         """One cycle: the clock, or the adder tree where that is slower."""
-        levels = np.log2(np.maximum(self.rows, 2))
-        ripple = SUM_NS * (levels - 1) + CARRY_NS * (self._product_bits(weight_bits) + levels - 1)
+        levels, width = np.log2(np.maximum(self.rows, 2)), self._product_bits(weight_bits)
+        if self.approximate is not None:  # no carry runs through the low bits
+            width = np.maximum(1, width - self.approximate.bits)
+        ripple = SUM_NS * (levels - 1) + CARRY_NS * (width + levels - 1)
         return np.maximum(process.cycle_ns * span(1.0), process.delay_ns(ripple))
 
     def control(self, process: Process) -> ActionCost:

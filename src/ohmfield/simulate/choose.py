@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Int
 
 from ohmfield.chip.chip import Chip
-from ohmfield.chip.units import Crossbar
+from ohmfield.chip.units import Crossbar, DigitalCim
 from ohmfield.mapping.slice import slice_weights
 from ohmfield.mapping.tile import geometry
+from ohmfield.simulate.adders import ApproximateProduct
 from ohmfield.simulate.columns import with_columns
 from ohmfield.simulate.conversion import Causes, drive_of, output_step, rows_per_read
 from ohmfield.simulate.lower import Stored, loses_nothing, lower
@@ -25,6 +28,8 @@ def product_of(
 ) -> Product:
     """The product that runs `layer`: exact where nothing is lost and nothing drawn, else through the converters."""
     unit = chip.units[plan.unit]
+    if isinstance(unit, DigitalCim) and unit.approximate is not None and causes.rounding:
+        return _approximate(layer.codes, plan, unit, exact_product(layer.codes, plan, chip).order)
     if not isinstance(unit, Crossbar) or layer.conductances_uS is None:
         return exact_product(layer.codes, plan, chip)
     slices = slice_weights(layer.codes, unit.array, plan.weight_bits, plan.path, plan.starts)
@@ -51,6 +56,15 @@ def product_of(
     blocks = np.arange(len(layer.codes)) // geometry(unit, plan.weight_bits, plan.path).weights_per_row
     sums = sum_correction(slices, unit, driving, causes, plan.weight_zero, blocks, references)
     return CrossbarProduct(arrays, step, instance_noise(seed, plan.path, "read"), sums, circuits)
+
+
+def _approximate(
+    codes: Int[np.ndarray, "outputs inputs"], plan: LayerPlan, unit: DigitalCim, order: InputOrder
+) -> ApproximateProduct:
+    assert unit.approximate is not None
+    planes = int(unit.digits(plan.input_bits))
+    driving = replace(order, dac_bits=unit.input_bits_per_cycle, num_planes=planes)
+    return ApproximateProduct(codes, unit.approximate, driving, order)
 
 
 def exact_product(codes: Int[np.ndarray, "outputs inputs"], plan: LayerPlan, chip: Chip) -> ExactProduct:
