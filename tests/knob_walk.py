@@ -20,7 +20,7 @@ from ohmfield.spec import build, to_plain, walk
 CROSSBAR = "units.crossbar."
 # Where a knob has another value that cannot be reached by a factor.
 CHOICES: dict[str, list[Any]] = {
-    "encoding": ["offset"],
+    "encoding": ["offset", "differential"],
     "sum_x": ["analog"],
     "subtract": ["digital"],
     "fraction_of": ["g_max", "target"],
