@@ -175,5 +175,5 @@ ADDED: dict[str, str | tuple[str, ...]] = dict.fromkeys(CHIPS, "units.crossbar.a
     "pcm": ("units.crossbar.cell.", "units.crossbar.compensate."),
     "approximate dcim": "units.digital_cim.approximate.",
     "rram with wires": "units.crossbar.array.wires.",
-    "rram with offset": "units.crossbar.array.",
+    "rram with offset": "units.crossbar.array.sum_x",
 }
