@@ -68,6 +68,7 @@ class Recipe:
     weight_clip: float | None = knob(
         "label", None, gt=0, le=100, doc="noise-aware: largest weight, in sd of its output"
     )
+    allow_waves: bool = knob("cost", True, doc="weights that do not fit are written in turns; else they are refused")
     elapsed_s: float = knob("environment", 0.0, ge=0, doc="age of the instance, counted from its first read")
     arithmetic: Literal["exact", "moment_matched"] = knob("label", "exact", doc="every conversion, or its statistics")
 
@@ -150,7 +151,7 @@ def deploy(
     model, folded = fold_batch_norms(model, example)
     notes += folded
     shapes = trace(model, example)
-    placement = place(shapes, chip, recipe.weight_bits, recipe.input_bits)
+    placement = place(shapes, chip, recipe.weight_bits, recipe.input_bits, allow_waves=recipe.allow_waves)
     floats = [("float", float_scores[what.metric])]
     notes += _draw_projections(model, chip, recipe, seed)
     say("calibrate")

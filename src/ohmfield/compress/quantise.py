@@ -127,6 +127,14 @@ class Observed:
     inputs: dict[str, Tensor] = field(default_factory=dict)
     outputs: dict[str, Tensor] = field(default_factory=dict)
 
+    def add(self, path: str, given: Tensor, made: Tensor) -> None:
+        """Keep one call's input and output."""
+        for store, value in ((self.inputs, given), (self.outputs, made)):
+            value = _kept(value.detach())
+            if path in store and store[path].shape[1:] != value.shape[1:]:
+                store[path], value = store[path].flatten(), value.flatten()
+            store[path] = torch.cat([store[path], value]) if path in store else value
+
 
 def _kept(value: Tensor) -> Tensor:
     """A copy (what comes next may work in place); of very many values a part, evenly spread, and the extremes."""
@@ -143,11 +151,7 @@ def observe(modules: Mapping[str, nn.Module]) -> Iterator[Observed]:
 
     def hook(path: str):
         def keep(_: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> None:
-            for store, value in ((seen.inputs, args[0]), (seen.outputs, out)):
-                value = _kept(value.detach())
-                if path in store and store[path].shape[1:] != value.shape[1:]:
-                    store[path], value = store[path].flatten(), value.flatten()
-                store[path] = torch.cat([store[path], value]) if path in store else value
+            seen.add(path, args[0], out)
 
         return keep
 

@@ -202,6 +202,8 @@ def processor_work(operator: Operator) -> tuple[float, float]:
     sizes = FLOAT_BYTES * (operator.input_values + operator.vectors * operator.groups * operator.outputs)
     if operator.kind == "linear":
         return 2.0 * operator.macs, sizes
+    if operator.kind == "product":
+        return 2.0 * operator.macs, sizes + FLOAT_BYTES * operator.groups * operator.inputs * operator.outputs
     if operator.kind == "table":
         # Fetching a row is no arithmetic; the index it needs is one.
         return operator.reads, operator.reads * max(SECTOR_BYTES, FLOAT_BYTES * operator.outputs)

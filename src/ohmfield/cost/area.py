@@ -32,7 +32,7 @@ def chip_parts(chip: Chip, workload: Workload, placement: Placement) -> dict[str
     widths = [
         accumulator_bits(operator, placement.weight_bits, placement.input_bits)
         for operator in operators
-        if operator.kind == "linear"
+        if operator.kind == "linear" or (operator.kind == "product" and placement.sites[operator.id].unit in chip.units)
     ]
     add("requantiser", chip.requantiser.part(process, max(widths, default=chip.requantiser.word_bits)))
     add("requantiser", input_quantiser(chip).part(process, chip.requantiser.word_bits))

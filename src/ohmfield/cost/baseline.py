@@ -59,10 +59,10 @@ def baseline_bill(roofline: Roofline, workload: Workload) -> Bill:
 
 def _taken(operator: Operator) -> float:
     """Values per item that an operator reads."""
-    return operator.input_values if operator.kind == "linear" else float(operator.inputs)
+    return operator.input_values if operator.kind in ("linear", "product") else float(operator.inputs)
 
 
 def _given(operator: Operator) -> float:
     """Values per item that an operator writes."""
-    runs = operator.vectors * operator.groups if operator.kind == "linear" else 1.0
+    runs = operator.vectors * operator.groups if operator.kind in ("linear", "product") else 1.0
     return runs * operator.outputs

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ohmfield.chip.chip import Chip
-from ohmfield.chip.units import Crossbar, DigitalCim
+from ohmfield.chip.units import Crossbar, DigitalCim, Unit
 from ohmfield.cost.actions import (
     LinearActions,
     Rates,
@@ -19,9 +19,9 @@ from ohmfield.cost.actions import (
 from ohmfield.cost.area import chip_parts, input_quantiser, part_totals
 from ohmfield.cost.bill import Bill, leakage_pJ
 from ohmfield.cost.ledger import COMPONENTS, Ledger
-from ohmfield.cost.programming import add_programming
+from ohmfield.cost.programming import add_programming, write_array
 from ohmfield.mapping.place import ACTIVATION, DRAM, GATHER, HOST, REQUANTISER, TABLE_MEMORY
-from ohmfield.mapping.tile import tile
+from ohmfield.mapping.tile import Tiling, tile
 from ohmfield.mapping.workload import Operator, Placement, Site, Workload
 from ohmfield.quantities import ActionCost, Span
 from ohmfield.spec import InputError
@@ -96,7 +96,7 @@ class _Billing:
         site = self.placement.sites.get(operator.id)
         if site is None:
             raise InputError("has no site; place the same shapes that are billed", operator.id)
-        if operator.kind == "linear":
+        if operator.kind == "linear" or (operator.kind == "product" and site.unit != HOST):
             self._linear(operator, site)
         elif site.unit == HOST:
             self._host(operator)
@@ -131,6 +131,9 @@ class _Billing:
         self._buffer(operator.id, written, code_bits, write=True)
         self._buffer(operator.id, operator.vectors, code_bits, write=False)
         stage = f"{site.unit}:{operator.path}"
+        if operator.kind == "product":
+            stage = f"{site.unit}:products"  # they take turns on the arrays kept for them
+            self._written(operator, unit, cut, stage)
         if isinstance(unit, Crossbar):
             self.rates.note(operator.id, f"mean conductance: {unit.default_fill:g} of the range above g_min")
             turn_ns = self._crossbar(operator.id, unit, actions, width)
@@ -146,6 +149,19 @@ class _Billing:
         if operator.id == self.last:
             word_bits = operator.groups * operator.outputs * self.chip.requantiser.word_bits
             self._buffer(operator.id, operator.vectors, word_bits, write=True)
+
+    def _written(self, operator: Operator, unit: Unit, cut: Tiling, stage: str) -> None:
+        """The second operand of a product, for every item: to codes, through the buffer, into the arrays."""
+        values, bits = operator.groups * operator.inputs * operator.outputs, self.placement.weight_bits
+        self._quantise(operator.id, values)
+        self._buffer(operator.id, operator.groups * operator.outputs, operator.inputs * bits, write=True)
+        self._buffer(operator.id, operator.groups * operator.outputs, operator.inputs * bits, write=False)
+        array = write_array(unit, self.chip, cut)
+        self.ledger.spend(operator.id, "programming", array, cut.arrays * self.workload.items)
+        turns = -(-cut.arrays // unit.num_arrays)
+        self.ledger.occupy(
+            operator.id, stage, array.latency_ns * (turns * self.workload.items), array.latency_ns * turns
+        )
 
     def _crossbar(self, name: str, unit: Crossbar, actions: LinearActions, width: int) -> Span:
         """Energy of the reads; the time of one: settling, then the conversions of one converter, or both at once."""

@@ -8,7 +8,7 @@ from ohmfield.chip.chip import Chip
 from ohmfield.chip.units import Crossbar, DigitalCim, Unit
 from ohmfield.cost.actions import reference_cells
 from ohmfield.cost.ledger import Ledger
-from ohmfield.mapping.place import TABLE_MEMORY, table_bits
+from ohmfield.mapping.place import TABLE_MEMORY, product_arrays, table_bits
 from ohmfield.mapping.tile import Tiling, tile
 from ohmfield.mapping.workload import Operator, Placement, Site, Workload
 from ohmfield.quantities import ActionCost, span
@@ -33,10 +33,11 @@ def add_programming(ledger: Ledger, chip: Chip, workload: Workload, placement: P
     for name, unit in chip.units.items():
         layers = _stored(workload, placement, name)
         needed = sum(site.arrays for _, site in layers)
+        slots = max(1, unit.num_arrays - product_arrays(workload.shapes, chip, placement.weight_bits).get(name, 0))
         first = 0
         for operator, site in layers:
             cut = tile(operator, unit, placement.weight_bits)
-            again = rewritten(first, site.arrays, needed, unit.num_arrays)
+            again = rewritten(first, site.arrays, needed, slots)
             first += site.arrays
             bits = cut.weights * placement.weight_bits / cut.arrays
             written = write_array(unit, chip, cut)
@@ -44,9 +45,9 @@ def add_programming(ledger: Ledger, chip: Chip, workload: Workload, placement: P
             ledger.spend(operator.id, "programming", written, resident + again)
             if again:
                 ledger.load_ns = ledger.load_ns + _fetch(ledger, chip, operator.id, bits * again)
-        if needed > unit.num_arrays and layers:
+        if needed > slots and layers:
             cut = tile(layers[0][0], unit, placement.weight_bits)
-            waves = -(-needed // unit.num_arrays)
+            waves = -(-needed // slots)
             # Arrays of a wave are written side by side, their rows one after the other.
             ledger.load_ns = ledger.load_ns + write_array(unit, chip, cut).latency_ns * waves
     _spill(ledger, chip, workload, placement)

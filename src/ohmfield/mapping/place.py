@@ -9,7 +9,7 @@ from typing import Literal
 
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.stages import FUNCTIONS
-from ohmfield.chip.units import Crossbar
+from ohmfield.chip.units import Crossbar, DigitalCim
 from ohmfield.mapping.tile import Tiling, tile
 from ohmfield.mapping.workload import Operator, Placement, Shapes, Site
 from ohmfield.spec import InputError
@@ -34,7 +34,13 @@ class _Layer:
 
 
 def place(
-    shapes: Shapes, chip: Chip, weight_bits: int = 8, input_bits: int = 8, copies: Literal["fit"] | int = "fit"
+    shapes: Shapes,
+    chip: Chip,
+    weight_bits: int = 8,
+    input_bits: int = 8,
+    copies: Literal["fit"] | int = "fit",
+    *,
+    allow_waves: bool = True,
 ) -> Placement:
     """A `Site` for every operator of `shapes`.
 
@@ -45,10 +51,13 @@ def place(
     """
     sites: dict[str, Site] = {}
     waves = 1
+    pool = product_arrays(shapes, chip, weight_bits)
     for name, layers in _by_unit(shapes, chip, weight_bits).items():
-        for site in _place_unit(name, layers, chip, copies):
+        for site in _place_unit(name, layers, chip, copies, pool.get(name, 0)):
             sites[site.operator] = site
             waves = max(waves, site.wave + site.wave_span)
+        if waves > 1 and not allow_waves:
+            raise InputError(*_too_large(name, layers, chip.units[name].num_arrays - pool.get(name, 0)))
     free_bits = _table_capacity(chip)
     for operator in shapes.operators:
         if operator.kind == "table":
@@ -56,6 +65,8 @@ def place(
             unit = _table_home(bits, free_bits, chip)
             free_bits -= bits if unit == TABLE_MEMORY else 0.0
             sites[operator.id] = Site(operator.id, unit)
+        elif operator.kind == "product":
+            sites[operator.id] = _product_site(operator, chip, weight_bits)
         elif operator.kind != "linear":
             sites[operator.id] = Site(operator.id, _digital_home(operator, chip))
     ordered = {operator.id: sites[operator.id] for operator in shapes.operators}
@@ -113,15 +124,53 @@ def _stored(layers: Iterable[_Layer]) -> dict[str, _Layer]:
     return stored
 
 
-def _place_unit(name: str, layers: list[_Layer], chip: Chip, copies: Literal["fit"] | int) -> list[Site]:
-    """Sites of the layers on one unit."""
+def _too_large(name: str, layers: list[_Layer], num_arrays: int) -> tuple[str, str]:
+    """What to say, and of whom, where weights would have to be written in waves."""
+    stored = _stored(layers)
+    needed = sum(layer.tiling.arrays for layer in stored.values())
+    largest = max(stored.values(), key=lambda layer: layer.tiling.arrays)
+    return (
+        f"the model needs {needed} arrays of {name}, {largest.tiling.arrays} of them for this layer, and there are "
+        f"{num_arrays}: allow waves, use fewer weight bits, or give the unit more arrays",
+        largest.operator.path,
+    )
+
+
+def product_unit(chip: Chip) -> str | None:
+    """Name of the unit that multiplies activations by activations: the first digital one, whose writes are cheap."""
+    return next((name for name, unit in chip.units.items() if isinstance(unit, DigitalCim)), None)
+
+
+def product_arrays(shapes: Shapes, chip: Chip, weight_bits: int) -> dict[str, int]:
+    """Arrays kept for products of activations, by unit: what the largest needs. They take turns there."""
+    name = product_unit(chip)
+    products = [operator for operator in shapes.operators if operator.kind == "product"]
+    if name is None or not products:
+        return {}
+    needed = [tile(operator, chip.units[name], weight_bits).arrays for operator in products]
+    return {name: min(max(needed), chip.units[name].num_arrays)}
+
+
+def _product_site(operator: Operator, chip: Chip, weight_bits: int) -> Site:
+    """A product larger than its unit is written in turns."""
+    name = product_unit(chip)
+    if name is None:
+        return Site(operator.id, HOST)
+    cut = tile(operator, chip.units[name], weight_bits)
+    turns = -(-cut.arrays // chip.units[name].num_arrays)
+    return Site(operator.id, name, cut.row_blocks, cut.column_blocks, wave_span=turns)
+
+
+def _place_unit(name: str, layers: list[_Layer], chip: Chip, copies: Literal["fit"] | int, kept: int) -> list[Site]:
+    """Sites of the layers on one unit, of whose arrays so many are kept for other things."""
     unit, stored = chip.units[name], _stored(layers)
+    num_arrays = max(1, unit.num_arrays - kept)
     needed = sum(layer.tiling.arrays for layer in stored.values())
     first = dict.fromkeys(stored, 0)
     if copies == "fit":
-        times = _fit_copies(stored, unit.num_arrays - needed, unit.max_copies)
+        times = _fit_copies(stored, num_arrays - needed, unit.max_copies)
     else:
-        times = dict.fromkeys(stored, _asked(copies, stored, unit.num_arrays, unit.max_copies, name))
+        times = dict.fromkeys(stored, _asked(copies, stored, num_arrays, unit.max_copies, name))
     if isinstance(unit, Crossbar) and not unit.cell.rewritable and needed > unit.num_arrays:
         raise InputError(
             f"{needed} arrays are needed and {unit.num_arrays} there; {unit.cell.kind} cells cannot be written again "
@@ -135,7 +184,7 @@ def _place_unit(name: str, layers: list[_Layer], chip: Chip, copies: Literal["fi
     sites = []
     for layer in layers:
         path, cut = layer.operator.path, layer.tiling
-        wave, last = (edge // unit.num_arrays for edge in (first[path], first[path] + cut.arrays * times[path] - 1))
+        wave, last = (edge // num_arrays for edge in (first[path], first[path] + cut.arrays * times[path] - 1))
         sites.append(
             Site(
                 layer.operator.id,

@@ -18,11 +18,10 @@ from ohmfield.fields.decoders import ACTIVATIONS
 from ohmfield.fields.encodings.fourier import Coordinates, FourierEncoding, GaussianEncoding
 from ohmfield.fields.encodings.hash_grid import HashGrid
 from ohmfield.fields.field import Field
-from ohmfield.mapping.window import CONVOLUTIONS, Window
+from ohmfield.mapping.calls import ROOT, Calls
+from ohmfield.mapping.window import CONVOLUTIONS, Window, convolve
 from ohmfield.mapping.workload import Operator, Shapes
 from ohmfield.spec import InputError
-
-ROOT = "(model)"
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ def _rescale(module: Field, call: Call) -> list[Operator]:
 
 
 def _activation(function: str) -> Tracer:
-    def declare(module: nn.Module, call: Call) -> list[Operator]:
+    def declare(module: Any, call: Call) -> list[Operator]:
         return [Operator(call.id(), "activation", outputs=round(call.values), function=function)]
 
     return declare
@@ -139,7 +138,7 @@ OWN_WORK: dict[type[nn.Module], Tracer] = {Field: _rescale}
 
 # Operations that compute nothing: they only move bytes. Those that touch no data at all are left out.
 _MOVES = frozenset({"cat", "stack", "clone", "copy_", "_to_copy", "index", "gather", "index_select", "fill_", "zero_"})
-_NOTHING = frozenset({"empty", "empty_like", "empty_strided", "new_empty", "_local_scalar_dense"})
+_NOTHING = frozenset({"as_strided_", "empty", "empty_like", "empty_strided", "new_empty", "_local_scalar_dense"})
 
 
 def trace(model: nn.Module, example: Float[Tensor, "items *dims"]) -> Shapes:
@@ -155,12 +154,66 @@ def trace(model: nn.Module, example: Float[Tensor, "items *dims"]) -> Shapes:
     recorder = _Recorder(len(example))
     try:
         recorder.watch(model, "")
-        with torch.no_grad(), recorder:
+        with torch.no_grad(), recorder, _Declare(model, recorder):
             model(example)
     finally:
         for handle in recorder.handles:
             handle.remove()
     return Shapes(tuple(recorder.operators()))
+
+
+def speaks_for_itself(module: nn.Module) -> bool:
+    """Whether a function declares all that this module does."""
+    return type(module) in TRACERS
+
+
+def plain(x: Tensor, weight: Tensor, bias: Tensor | None, window: Window | None) -> Tensor:
+    """The product with weights in floats."""
+    if window is None:
+        return nn.functional.linear(x, weight, bias)
+    return convolve(x, weight, bias, window, window.groups)
+
+
+class _Declare(Calls):
+    """Products of functions as operators of the shapes."""
+
+    def __init__(self, model: nn.Module, recorder: _Recorder) -> None:
+        super().__init__(model, speaks_for_itself)
+        self.recorder = recorder
+
+    def _declared(self, path: str, inputs: tuple[Tensor, ...], run: Callable[[], Tensor], tracer: Tracer) -> Tensor:
+        name = self.number(path)
+        self.recorder.rows[name] = []
+        self.recorder.silent += 1
+        output = run()
+        self.recorder.silent -= 1
+        path, _, index = name.rpartition("#")
+        self.recorder.rows[name] = tracer(None, Call(path, int(index), self.recorder.items, inputs, output))
+        return output
+
+    def weighted(self, path: str, x: Tensor, weight: Tensor, bias: Tensor | None, window: Window | None) -> Tensor:
+        def declare(_: Any, call: Call) -> list[Operator]:
+            if window is not None:
+                return convolution(window, weight, call)
+            outputs, inputs = weight.shape
+            return [Operator(call.id(), "linear", inputs=inputs, outputs=outputs, vectors=call.values / outputs)]
+
+        return self._declared(path, (x,), lambda: plain(x, weight, bias, window), declare)
+
+    def product(self, path: str, a: Tensor, b: Tensor) -> Tensor:
+        return self._declared(path, (a, b), lambda: a @ b, _product)
+
+    def relu(self, path: str, x: Tensor) -> Tensor:
+        return self._declared(path, (x,), lambda: x.clamp_min(0), _activation("relu"))
+
+
+def _product(_: Any, call: Call) -> list[Operator]:
+    """As many groups as an item has second operands; every item writes its own."""
+    a, b = call.inputs
+    matrices = call.output.numel() // (call.output.shape[-2] * call.output.shape[-1])
+    groups = max(1, matrices // call.items)
+    vectors = matrices * a.shape[-2] / (groups * call.items)
+    return [Operator(call.id(), "product", inputs=a.shape[-1], outputs=b.shape[-1], vectors=vectors, groups=groups)]
 
 
 @dataclass

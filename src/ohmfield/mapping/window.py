@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ohmfield.spec import InputError
 
+FUNCTIONS = {1: nn.functional.conv1d, 2: nn.functional.conv2d, 3: nn.functional.conv3d}
 CONVOLUTIONS: tuple[type[nn.Module], ...] = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
@@ -136,6 +137,14 @@ def from_matrix(
     if like.dim() == 2:
         return matrix
     return matrix.reshape(len(like), *like.shape[2:], like.shape[1]).movedim(-1, 1)
+
+
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, window: Window, groups: int) -> Tensor:
+    """The convolution of `window` in floats, with so many of its groups."""
+    mode = "constant" if window.border == "zeros" else window.border
+    padded = nn.functional.pad(x, window.widths, mode=mode) if any(window.widths) else x
+    convolution = FUNCTIONS[len(window.kernel)]
+    return convolution(padded, weight, bias, window.stride, 0, window.dilation, groups)
 
 
 def _each(value: int | Sequence[int], axes: int) -> tuple[int, ...]:

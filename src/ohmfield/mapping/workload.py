@@ -8,7 +8,7 @@ from typing import Literal
 
 from ohmfield.tally import Tally
 
-Kind = Literal["linear", "table", "interpolate", "address", "encode", "activation", "host"]
+Kind = Literal["linear", "product", "table", "interpolate", "address", "encode", "activation", "host"]
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,7 @@ class Operator:
     `id` is module path + call index (`decoder.layers.0#0`).
     `linear`: `vectors` products with `inputs` x `outputs` weights, in each of `groups` that share nothing. Where the
     vectors are windows that overlap, `values` is how many input values there are.
+    `product`: the same of two activations; the second is written anew for every item.
     `table`: `reads` rows of `outputs` values from `rows` stored rows.
     `address`: `reads` row addresses on `vectors` levels, from `inputs` coordinates.
     `interpolate`: `vectors` levels of `outputs` features, each from 2^`inputs` rows (`reads` in all).
@@ -47,7 +48,7 @@ class Operator:
     @property
     def macs(self) -> float:
         """Multiply-accumulates per item."""
-        return self.vectors * self.groups * self.inputs * self.outputs if self.kind == "linear" else 0.0
+        return self.vectors * self.groups * self.inputs * self.outputs if self.kind in ("linear", "product") else 0.0
 
     @property
     def input_values(self) -> float:

@@ -17,13 +17,16 @@ from ohmfield.chip.gather_twin import quantise_coordinates
 from ohmfield.chip.units import Crossbar, Unit
 from ohmfield.fields.decoders import ACTIVATIONS
 from ohmfield.fields.encodings.hash_grid import HashGrid, Interpolate
+from ohmfield.mapping.calls import ROOT
 from ohmfield.mapping.tile import tile
-from ohmfield.mapping.trace import ROOT, TRACERS, convolution
+from ohmfield.mapping.trace import TRACERS, convolution
 from ohmfield.mapping.window import CONVOLUTIONS, Window, as_matrix
 from ohmfield.mapping.workload import Operator, Placement
+from ohmfield.simulate.calls import ChipProduct, serve
 from ohmfield.simulate.convolution import ChipConv, ChipGroups
-from ohmfield.simulate.formats import ActivationFormat, Formats, GatherFormat, LinearFormat
+from ohmfield.simulate.formats import ActivationFormat, CalledFormat, Formats, GatherFormat, LinearFormat, ProductFormat
 from ohmfield.simulate.layers import ChipActivation, ChipInterpolate, ChipLinear, ChipTable, Unchanged
+from ohmfield.simulate.observed import View
 from ohmfield.simulate.plan import LayerPlan
 from ohmfield.spec import InputError
 
@@ -52,12 +55,45 @@ def _conv(path: str, layer: Any, target: Target) -> nn.Module:
     form = target.formats.get(path)
     if not isinstance(form, LinearFormat):
         return Unchanged(layer, path)
-    window, weight, bias = Window.of(layer), layer.weight, layer.bias
-    parts = [
-        ChipConv(path, weight, bias, window, span, form, plan, target.chip)
-        for plan, span in packs_of(path, as_matrix(weight), window.groups, form, target)
-    ]
+    return _convolution(path, layer.weight, layer.bias, Window.of(layer), None, form, target)
+
+
+def _convolution(
+    path: str,
+    weight: Tensor,
+    bias: Tensor | None,
+    window: Window,
+    view: View | None,
+    form: LinearFormat,
+    target: Target,
+) -> ChipConv | ChipGroups:
+    seen = weight if view is None else torch.as_strided(weight, *view)
+    parts = []
+    for plan, span in packs_of(path, as_matrix(seen), window.groups, form, target):
+        part = ChipConv(path, weight, bias, window, span, form, plan, target.chip)
+        part.view = view
+        parts.append(part)
     return parts[0] if len(parts) == 1 else ChipGroups(path, window, parts)
+
+
+def _served(name: str, called: CalledFormat, model: nn.Module, target: Target) -> nn.Module:
+    """What serves the function calls of that name in the copy `model`."""
+    form, site = called.form, called.site
+    if isinstance(form, ProductFormat):
+        return ChipProduct(name, form, target.chip)
+    if isinstance(form, ActivationFormat):
+        return ChipActivation(name.rpartition("#")[0], "relu", nn.ReLU(), form, target.chip.activation)
+    assert site.weight is not None
+    weight, view = site.weight.inside(model), site.weight.view
+    bias = None if site.bias is None else site.bias.inside(model)
+    if bias is not None and site.bias is not None and site.bias.view is not None:
+        bias = torch.as_strided(bias, *site.bias.view)
+    if site.window is not None:
+        return _convolution(name, weight, bias, site.window, view, form, target)
+    ((plan, _),) = packs_of(name, site.weight.values, 1, form, target)
+    layer = ChipLinear(name, weight, bias, form, plan, target.chip)
+    layer.view = view
+    return layer
 
 
 def _activation(name: str) -> Converter:
@@ -120,7 +156,19 @@ def convert(model: nn.Module, chip: Chip, placement: Placement, formats: Formats
     In `eval` each layer is bit-true with ideal cells and lossless conversions until `install` gives it an instance.
     """
     target = Target(chip, placement, formats)
-    return _replaced(model, lambda path, child: CONVERTERS[type(child)](path, child, target), tuple(CONVERTERS)).eval()
+    made = _replaced(model, lambda path, child: _converted(path, child, target), tuple(CONVERTERS))
+    called = {name: form for name, form in formats.items() if isinstance(form, CalledFormat)}
+    serve(made, {name: (form.site, _served(name, form, made, target)) for name, form in called.items()})
+    return made.eval()
+
+
+def _converted(path: str, child: nn.Module, target: Target) -> nn.Module:
+    """What takes the place of `child`, with the sizes that parents may ask for: `in_features`, `kernel_size` ..."""
+    made = CONVERTERS[type(child)](path, child, target)
+    for name in getattr(type(child), "__constants__", ()):
+        if not hasattr(made, name):
+            setattr(made, name, getattr(child, name))
+    return made
 
 
 def convert_unchanged(model: nn.Module) -> nn.Module:

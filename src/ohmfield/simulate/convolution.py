@@ -10,14 +10,13 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ohmfield.chip.chip import Chip
-from ohmfield.mapping.window import Window, as_matrix, from_matrix
+from ohmfield.mapping.window import Window, as_matrix, convolve, from_matrix
 from ohmfield.simulate.formats import LinearFormat
 from ohmfield.simulate.layers import ChipLinear
 from ohmfield.simulate.plan import LayerPlan
 from ohmfield.spec import InputError
 
 VALUES = 2**20  # of vectors at a time: four megabytes, which stay in the last cache
-FUNCTIONS = {1: nn.functional.conv1d, 2: nn.functional.conv2d, 3: nn.functional.conv3d}
 
 
 class ChipConv(ChipLinear):
@@ -43,7 +42,7 @@ class ChipConv(ChipLinear):
     @property
     def rows(self) -> slice:
         """Its part of all output channels."""
-        each = self.weight.shape[0] // self.window.groups
+        each = self.weights().shape[0] // self.window.groups
         return slice(self.span[0] * each, self.span[1] * each)
 
     def integers(self, x: Float[Tensor, "items channels *sizes"]) -> Int[np.ndarray, "items *padded channels"]:
@@ -82,7 +81,7 @@ class ChipConv(ChipLinear):
         return out.reshape(len(x), *positions, -1).movedim(-1, 1)
 
     def soft(self, x: Float[Tensor, "items channels *sizes"]) -> Float[Tensor, "items outputs *positions"]:
-        rounded = from_matrix(self.form.weight.fake(as_matrix(self.weight)), self.weight)
+        rounded = from_matrix(self.form.weight.fake(as_matrix(self.weights())), self.weights())
         return convolve(x, rounded[self.rows], self.own_bias(), self.window, self.span[1] - self.span[0])
 
     def own_bias(self) -> Float[Tensor, " outputs"] | None:
@@ -90,7 +89,7 @@ class ChipConv(ChipLinear):
 
     def _codes(self) -> Int[Tensor, "outputs inputs"]:
         """Block-diagonal where it holds several groups."""
-        weight = self.weight.detach()
+        weight = self.weights().detach()
         codes = self.form.weight.codes(as_matrix(weight)).long()[self.rows]
         groups = self.span[1] - self.span[0]
         if groups == 1:
@@ -102,7 +101,7 @@ class ChipConv(ChipLinear):
         return blocks.reshape(groups * each, -1)
 
     def _channel_scale(self) -> Float[Tensor, " outputs"]:
-        scale = torch.as_tensor(self.form.weight.scale).double().flatten().expand(self.weight.shape[0])
+        scale = torch.as_tensor(self.form.weight.scale).double().flatten().expand(self.weights().shape[0])
         return scale[self.rows]
 
 
@@ -123,11 +122,3 @@ class ChipGroups(nn.Module):
             first, last = part.span
             made.append(part(x[:, first * each : last * each]))
         return torch.cat(made, dim=1)
-
-
-def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, window: Window, groups: int) -> Tensor:
-    """The convolution of `window` in floats, with so many of its groups."""
-    mode = "constant" if window.border == "zeros" else window.border
-    padded = nn.functional.pad(x, window.widths, mode=mode) if any(window.widths) else x
-    convolution = FUNCTIONS[len(window.kernel)]
-    return convolution(padded, weight, bias, window.stride, 0, window.dilation, groups)

@@ -13,14 +13,15 @@ from ohmfield.chip.chip import Chip
 from ohmfield.chip.digital import Requantiser
 from ohmfield.chip.fixed import Word, dyadic, word_for
 from ohmfield.chip.units import Crossbar, Unit
-from ohmfield.compress.quantise import Rule, fit_grid, fit_two_levels, observe
+from ohmfield.compress.quantise import Observed, Rule, fit_grid, fit_two_levels, observe
 from ohmfield.fields.decoders import ACTIVATIONS
 from ohmfield.fields.encodings.hash_grid import HashGrid
+from ohmfield.mapping.calls import ROOT
 from ohmfield.mapping.place import ACTIVATION
-from ohmfield.mapping.trace import ROOT
 from ohmfield.mapping.window import CONVOLUTIONS, as_matrix
 from ohmfield.mapping.workload import Placement
 from ohmfield.numerics import Grid
+from ohmfield.simulate.observed import Observer, Site
 from ohmfield.spec import InputError
 
 WATCHED: tuple[type[nn.Module], ...] = (nn.Linear, *CONVOLUTIONS, nn.ReLU, HashGrid, *ACTIVATIONS.values())
@@ -40,6 +41,15 @@ class LinearFormat:
 
 
 @dataclass(frozen=True)
+class ProductFormat:
+    """Codes of a product of two activations, on power-of-two grids, and its output words."""
+
+    first: Grid
+    second: Grid
+    output: Word
+
+
+@dataclass(frozen=True)
 class ActivationFormat:
     """The words that an activation reads."""
 
@@ -55,8 +65,17 @@ class GatherFormat:
     features: Word
 
 
-Format = LinearFormat | ActivationFormat | GatherFormat
+@dataclass(frozen=True, eq=False)
+class CalledFormat:
+    """The format of function calls, and where they come from."""
+
+    form: LinearFormat | ProductFormat | ActivationFormat
+    site: Site
+
+
+Format = LinearFormat | ActivationFormat | GatherFormat | CalledFormat
 Formats = Mapping[str, Format]
+"""By module path; of function calls by the path of their weights, or else by operator id."""
 
 
 def choose_formats(
@@ -73,9 +92,11 @@ def choose_formats(
     finest that hold what was seen and a quarter more. `input_scales` are powers of two that training chose, by path.
     """
     watched = {path or ROOT: module for path, module in model.named_modules() if type(module) in WATCHED}
+    second, sites = Observed(), dict[str, Site]()
     with observe(watched) as seen, torch.no_grad():
         for first in range(0, len(coords), chunk_of(coords)):
-            model(coords[first : first + chunk_of(coords)])
+            with Observer(model, seen, second, sites):
+                model(coords[first : first + chunk_of(coords)])
     rules = Rules(chip, placement, rule, input_scales or {})
     formats: dict[str, Format] = {}
     for path, module in watched.items():
@@ -91,7 +112,38 @@ def choose_formats(
         elif unit_of(path, placement) == ACTIVATION:
             largest = float(seen.inputs[path].abs().max()) * HEADROOM
             formats[path] = ActivationFormat(word_for(largest, chip.activation.word_bits))
+    for name, site in sites.items():
+        form = _called(name, site, seen, second, rules)
+        if form is not None:
+            formats[name] = CalledFormat(form, site)
     return formats
+
+
+def _called(
+    name: str, site: Site, seen: Observed, second: Observed, rules: Rules
+) -> LinearFormat | ProductFormat | ActivationFormat | None:
+    """The format of the calls that `site` describes; None where the host serves them."""
+    chip, placement = rules.chip, rules.placement
+    if site.weight is not None:
+        unit = unit_of(name, placement)
+        values = (seen.inputs[name], seen.outputs[name])
+        return None if unit is None else linear_format(name, as_matrix(site.weight.values), unit, values, rules)
+    unit = placement.sites[name].unit
+    if unit == ACTIVATION:
+        largest = float(seen.inputs[name].abs().max()) * HEADROOM
+        return ActivationFormat(word_for(largest, chip.activation.word_bits))
+    if unit not in chip.units:
+        return None
+    operands = ((seen.inputs[name], placement.input_bits), (second.inputs[name], placement.weight_bits))
+    for values, _ in operands:
+        if not bool(torch.isfinite(values).all()) or not bool(values.any()):
+            raise InputError("an operand is all zero, NaN or infinite on the calibration data; give other data", name)
+    grids = [
+        fit_grid(values, bits, rule=rules.rule, signed=bool((values < 0).any()), power_of_two=True)
+        for values, bits in operands
+    ]
+    word = word_for(float(seen.outputs[name].abs().max()) * HEADROOM, chip.requantiser.word_bits)
+    return ProductFormat(grids[0], grids[1], word)
 
 
 def chunk_of(inputs: Float[Tensor, "items *dims"]) -> int:
@@ -128,7 +180,7 @@ def linear_format(
     for what, numbers in (("weights", weights), ("inputs", inputs), ("outputs", outputs)):
         if not bool(torch.isfinite(numbers).all()):
             raise InputError(f"its {what} hold NaN or infinity on the calibration data; check the model", path)
-    if not bool(inputs.any()):
+    if not bool(inputs.any()):  # a layer that only ever sees zero would get a range of nothing
         raise InputError("its inputs are all zero on the calibration data and have no range; give other data", path)
     weight = _weight_grid(weights, held, placement.weight_bits, rule, chip.requantiser.rule == "power_of_two")
     grid = fit_grid(

@@ -23,6 +23,7 @@ from ohmfield.chip.twins import activate, output_word
 from ohmfield.numerics import Grid, straight_through
 from ohmfield.simulate.choose import exact_product
 from ohmfield.simulate.formats import ActivationFormat, GatherFormat, LinearFormat
+from ohmfield.simulate.observed import View
 from ohmfield.simulate.plan import LayerPlan
 from ohmfield.simulate.products import Product
 
@@ -77,6 +78,8 @@ class ChipLinear(nn.Module):
         super().__init__()
         self.path, self.module_path, self.form, self.plan, self.chip = plan.path, path, form, plan, chip
         self.weight, self.bias = weight, bias
+        self.view: View | None = None
+        self.passed: Tensor | None = None  # weights that a model computes from others, in training
         self.product: Product | None = None
         self._kept: dict[str, tuple[object, Any]] = {}
 
@@ -121,14 +124,20 @@ class ChipLinear(nn.Module):
 
     def soft(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*out"]:
         """The product in floats, of rounded weights and of inputs that are rounded already."""
-        return nn.functional.linear(x, self.form.weight.fake(self.weight), self.bias)
+        return nn.functional.linear(x, self.form.weight.fake(self.weights()), self.own_bias())
 
     def own_bias(self) -> Float[Tensor, " outputs"] | None:
         """The bias of its outputs."""
         return self.bias
 
+    def weights(self) -> Tensor:
+        """The weights as the layer multiplies by them; where a function was called with part of a parameter, that."""
+        if self.passed is not None:
+            return self.passed
+        return self.weight if self.view is None else torch.as_strided(self.weight, *self.view)
+
     def _codes(self) -> Int[Tensor, "outputs inputs"]:
-        return self.form.weight.codes(self.weight.detach()).long()
+        return self.form.weight.codes(self.weights().detach()).long()
 
     def _channel_scale(self) -> Float[Tensor, " outputs"]:
         outputs = self.weight_codes().shape[0]
@@ -155,7 +164,7 @@ class ChipLinear(nn.Module):
     def _once(self, name: str, make: Callable[[], Kept]) -> Kept:
         """What `make` derives from weights and format, kept until they change."""
         tensors = [tensor for tensor in (self.weight, self.bias) if tensor is not None]
-        state = (id(self.form), *((id(tensor), tensor.data_ptr(), tensor._version) for tensor in tensors))
+        state = (id(self.form), *((tensor.data_ptr(), tensor._version) for tensor in tensors))
         if name not in self._kept or self._kept[name][0] != state:
             self._kept[name] = (state, make())
         return self._kept[name][1]
@@ -290,10 +299,12 @@ class Unchanged(nn.Module):
         super().__init__()
         self.inner, self.path = inner, path
 
-    @property
-    def weight(self) -> Tensor:
-        """The weight of `inner`, for parents that look at it."""
-        return self.inner.weight  # type: ignore[return-value]
+    def __getattr__(self, name: str) -> Any:
+        """What `inner` has, for parents that look at it."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("inner"), name)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """What `inner` returns."""
