@@ -19,6 +19,7 @@ from ohmfield.chip.cells.base import Cell
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.converters import ADCS
 from ohmfield.chip.files import (
+    chip_text,
     list_baselines,
     list_chips,
     load_baseline,
@@ -271,3 +272,15 @@ def test_chips_are_frozen() -> None:
     with pytest.raises(AttributeError):
         chip.name = "other"  # type: ignore[misc]
     assert isinstance(chip, Chip)
+
+
+def test_a_measured_transfer_may_stand_in_a_file_beside_the_chip(tmp_path: Path) -> None:
+    text = chip_text(load_chip("rram-40nm"))
+    assert "inl: []" in text
+    (tmp_path / "chip.yaml").write_text(text.replace("inl: []", "inl: measured.csv"))
+    (tmp_path / "measured.csv").write_text("0.0, 0.5\n-0.25\n0\n")
+    unit = load_chip(tmp_path / "chip.yaml").units["crossbar"]
+    assert unit.adc.inl == (0.0, 0.5, -0.25, 0.0)  # type: ignore[attr-defined]
+    (tmp_path / "measured.csv").write_text("0.0, half")
+    with pytest.raises(InputError, match="is not a table of numbers"):
+        load_chip(tmp_path / "chip.yaml")

@@ -29,9 +29,25 @@ def list_baselines() -> tuple[str, ...]:
 
 
 def load_chip(name_or_path: str | Path) -> Chip:
-    """A chip by preset name or file; `InputError` with `file: dotted.path` of the first fault."""
+    """A chip by preset name or file; `InputError` with `file: dotted.path` of the first fault.
+
+    `adc.inl` may name a text file beside the chip's: one deviation in LSB after another, by commas, spaces or lines.
+    """
     path = _find(name_or_path, PRESETS, list_chips(), "chip")
-    return build(Chip, read_yaml(path), where=str(path))
+    data = read_yaml(path)
+    units = data.get("units")
+    for unit in units.values() if isinstance(units, dict) else ():
+        adc = unit.get("adc") if isinstance(unit, dict) else None
+        if isinstance(adc, dict) and isinstance(adc.get("inl"), str):
+            adc["inl"] = _numbers(path.parent / adc["inl"])
+    return build(Chip, data, where=str(path))
+
+
+def _numbers(path: Path) -> list[float]:
+    try:
+        return [float(number) for number in path.read_text(encoding="utf-8").replace(",", " ").split()]
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: is not a table of numbers ({error})", "adc.inl") from None
 
 
 def load_baseline(name_or_path: str | Path) -> Roofline:
