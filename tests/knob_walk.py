@@ -22,6 +22,8 @@ CROSSBAR = "units.crossbar."
 CHOICES: dict[str, list[Any]] = {
     "encoding": ["offset", "differential"],
     "sum_x": ["analog"],
+    "accumulator_bits": [14],
+    "overflow": ["wrap"],
     "subtract": ["digital"],
     "fraction_of": ["g_max", "target"],
     "rule": ["float", "truncated"],
@@ -150,6 +152,7 @@ CHIPS = {
     "fefet": with_cell(kind="fefet", verify={"tolerance": 0.05, "max_iterations": 3}, telegraph={}),
     "rom": with_cell("offset", kind="rom"),
     "rram with offset": with_crossbar(array={"encoding": "offset"}),
+    "narrow sums": with_crossbar(array={"accumulator_bits": 14}),
     **{f"rram with {kind}": with_crossbar(adc={"kind": kind}) for kind in ADCS},
     "approximate dcim": approximate(),
     "rram with wires": with_crossbar(array={"wires": WIRES, "columns": 64}),
@@ -166,6 +169,7 @@ CHIPS = {
 # Fields that say something only beside others.
 ELSEWHERE = {CROSSBAR + "adc." + name: "corrected" for name in ("columns_per_adc", "range")}
 ELSEWHERE[CROSSBAR + "array.sum_x"] = "rram with offset"
+ELSEWHERE[CROSSBAR + "array.overflow"] = "narrow sums"
 # All of the first chip, and what each other one adds.
 ADDED: dict[str, str | tuple[str, ...]] = dict.fromkeys(CHIPS, "units.crossbar.adc.") | {
     "rram-40nm": "",
@@ -176,4 +180,5 @@ ADDED: dict[str, str | tuple[str, ...]] = dict.fromkeys(CHIPS, "units.crossbar.a
     "approximate dcim": "units.digital_cim.approximate.",
     "rram with wires": "units.crossbar.array.wires.",
     "rram with offset": "units.crossbar.array.sum_x",
+    "narrow sums": "units.crossbar.array.overflow",
 }

@@ -48,6 +48,7 @@ BETTER: list[tuple[str, Any, Any]] = [
     (CROSSBAR + "array.rows_active", 128, 64),
     (CROSSBAR + "array.rows_active", 64, 32),
     (CROSSBAR + "array.cell_bits", 2, 1),
+    (CROSSBAR + "array.accumulator_bits", 14, 16),
     (CROSSBAR + "array.read_voltage_V", 0.2, 0.3),
     (CROSSBAR + "array.read_ns", 10.0, 15.0),
     (CROSSBAR + "cell.g_max_uS", 60.0, 90.0),
@@ -93,6 +94,7 @@ NEUTRAL = {
     CROSSBAR + "dac.signed",
     CROSSBAR + "adc.columns_per_adc",  # who shares a converter's mismatch
     CROSSBAR + "array.sum_x",  # exact, or with an error
+    CROSSBAR + "array.overflow",
     CROSSBAR + "cell.fraction_of",  # what a fraction means
     CROSSBAR + "cell.g_min_uS",  # the device's
     CROSSBAR + "compensate",  # changes nothing where nothing drifts; its cost is a test of its own

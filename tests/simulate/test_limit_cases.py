@@ -185,6 +185,32 @@ def test_limit_case_5_rounding_noise(step: int, encoding: str, subtract: str, si
     assert abs(float(error.mean()) - expected - weight_of_top * 255 * 85 / 2) < 0.06 * sd
 
 
+@pytest.mark.parametrize("encoding", ["differential", "twos_complement"])
+def test_narrow_accumulators_overflow_after_each_addition(encoding: str) -> None:
+    weights, inputs = random_codes(12, -127, 127, 6, 128), random_codes(13, 0, 255, 30, 128)
+    exact = inputs @ weights.T
+    for bits in (16, 30):
+        for overflow in ("saturate", "wrap"):
+            array = {"encoding": encoding, "accumulator_bits": bits, "overflow": overflow}
+            out = run(kernel_product(weights, crossbar(array=array, adc=LOSSLESS)), inputs)
+            half = 2 ** (bits - 1)
+            if bits == 30:
+                assert np.array_equal(out, exact)
+            elif overflow == "wrap":  # additions modulo 2^16, whatever their order
+                assert np.array_equal(out, (exact + half) % (2 * half) - half)
+            else:
+                assert np.abs(out).max() <= half
+                assert not np.array_equal(out, exact)
+                assert not np.array_equal(out, np.clip(exact, -half, half - 1))  # it met its end on the way
+
+
+def test_an_accumulator_that_may_overflow_is_not_taken_for_exact() -> None:
+    weights = random_codes(14, -127, 127, 4, 128)
+    for bits, exact in ((16, False), (31, True)):
+        product, _ = made(weights, crossbar(array={"accumulator_bits": bits}, adc=LOSSLESS))
+        assert isinstance(product, CrossbarProduct) is not exact
+
+
 def spread_of_outputs(unit: Crossbar, weights: np.ndarray, inputs: np.ndarray) -> float:
     """sd of the output over 40 instances, in output units over the norm of the inputs; exact steps of 1/64 level."""
     errors = []

@@ -50,6 +50,10 @@ class Array:
     read_ns: float = knob(
         "both", 10.0, gt=0, doc="driven time of one read: signal against converter noise, energy, latency"
     )
+    accumulator_bits: int | None = knob(
+        "both", None, ge=4, le=62, doc="width of the sums of codes; none: too wide to overflow"
+    )
+    overflow: Literal["saturate", "wrap"] = knob("both", "saturate", doc="what a narrow accumulator does past its end")
     sample_and_hold: bool = knob("cost", True, doc="the next read settles while the last is converted")
     wires: Wires | None = knob("both", None, doc="resistance of the lines; none: not modelled")
 

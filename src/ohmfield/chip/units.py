@@ -164,8 +164,20 @@ class Crossbar(Unit):
         return slices * sides + (1.0 if own_sign else 0.0)
 
     def accumulator_bits(self, weight_bits: Number, input_bits: Number) -> Number:
-        """Width that cannot overflow over one array: operands, logarithm of its rows, places of a correction."""
+        """As declared, else too wide to overflow over one array: operands, log2 of its rows, places of a correction."""
+        if self.array.accumulator_bits is not None:
+            return self.array.accumulator_bits
         return weight_bits + input_bits + np.ceil(np.log2(self.array.rows)) + self.adc.fraction_bits
+
+    def shift_add(self, process: Process, accumulator_bits: Number) -> ActionCost:
+        """One code added to its accumulator; one that saturates also chooses between its sum and its end."""
+        array = self.array
+        if array.accumulator_bits is None:
+            return super().shift_add(process, accumulator_bits)
+        block = _accumulator(array.accumulator_bits)
+        if array.overflow == "saturate":
+            block = block + library.mux(array.accumulator_bits)
+        return block.action(process)
 
     def drive(self, process: Process) -> ActionCost:
         wires = self.array.wires

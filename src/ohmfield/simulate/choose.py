@@ -19,7 +19,7 @@ from ohmfield.simulate.plan import LayerPlan
 from ohmfield.simulate.products import CrossbarProduct, ExactProduct, InputOrder, Product
 from ohmfield.simulate.programmed import StoredLayer
 from ohmfield.simulate.reading import copy_noise, read_copy, reference_copies
-from ohmfield.simulate.sums import sum_correction
+from ohmfield.simulate.sums import reference_is_exact, sum_correction
 from ohmfield.simulate.writing import instance_noise
 
 
@@ -47,6 +47,7 @@ def product_of(
     references = reference_copies(layer, plan, unit, elapsed_s, causes, instance_noise(seed, plan.path, "age"))
     untouched = untouched and all(np.array_equal(copy.levels, np.round(copy.levels)) for copy in references)
     untouched = untouched and all(copy.read_std is None for copy in references)
+    untouched = untouched and (not references or causes.lossless or reference_is_exact(unit, plan.signed_input))
     if untouched and quiet and (causes.lossless or loses_nothing(unit, driving, slices, causes)):
         return exact_product(layer.codes, plan, chip)
     arrays = [lower(copy, slices, unit, driving, causes) for copy in stored]

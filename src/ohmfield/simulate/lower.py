@@ -121,6 +121,8 @@ def lower(stored: Stored, slices: Slices, crossbar: Crossbar, driving: Driving, 
         noise_variance=extra,
         read_variance=variance,
         read_unit=unit,
+        accumulator_bits=array.accumulator_bits if causes.clipping else None,
+        overflow=array.overflow,
         correlation="vector" if crossbar.cell.noise_correlation == "vector" else "conversion",
     )
 
@@ -178,7 +180,13 @@ def loses_nothing(crossbar: Crossbar, driving: Driving, slices: Slices, causes: 
     high += math.floor(pedestal_levels(crossbar) * rows * digit + 0.5)
     least, most = crossbar.adc.limits(signed_conversion(crossbar, driving.signed_input))
     step = base / max(driving.gains)
-    return math.ceil(least * step) <= low and high <= math.floor(most * step)
+    covered = math.ceil(least * step) <= low and high <= math.floor(most * step)
+    if crossbar.array.accumulator_bits is None:
+        return covered
+    counts = int(np.abs(slices.weights).sum()) * len(slices.signs) * (len(driving.starts) - 1)
+    counts *= 2**crossbar.adc.fraction_bits
+    planes = sum(abs(weight) for weight in crossbar.dac.plane_weights(driving.input_bits, driving.signed_input))
+    return covered and max(-low, high) * counts * planes < 2 ** (crossbar.array.accumulator_bits - 1)
 
 
 def _group_sums(values: np.ndarray, starts: np.ndarray) -> np.ndarray:

@@ -144,10 +144,21 @@ def _references(
     return made
 
 
+def reference_is_exact(crossbar: Crossbar, signed_input: bool) -> bool:
+    """Whether ideal reference columns are converted without loss: whole levels, and a range that holds them."""
+    step = hardware_step(crossbar, signed_input) / _reference_gain(crossbar, signed_input)
+    high = crossbar.adc.limits(signed_conversion(crossbar, signed_input))[1]
+    return step == 1.0 and _largest(crossbar) <= high and pedestal_levels(crossbar).is_integer()
+
+
+def _largest(crossbar: Crossbar) -> float:
+    """A column of ones with every row driven, in levels."""
+    return crossbar.array.rows_active * (2**crossbar.dac.bits - 1) * (1.0 + pedestal_levels(crossbar))
+
+
 def _reference_gain(crossbar: Crossbar, signed_input: bool) -> float:
     """The largest gain whose range still holds a column of ones with every row driven."""
-    largest = crossbar.array.rows_active * (2**crossbar.dac.bits - 1) * (1.0 + pedestal_levels(crossbar))
-    step = hardware_step(crossbar, signed_input)
+    largest, step = _largest(crossbar), hardware_step(crossbar, signed_input)
     high = crossbar.adc.limits(signed_conversion(crossbar, signed_input))[1]
     holding = [gain for gain in crossbar.adc.gains if np.floor(largest * gain / step + 0.5) <= high]
     return max(holding, default=min(crossbar.adc.gains))
