@@ -42,7 +42,8 @@ from ohmfield.simulate.calibrate import choose_gains
 from ohmfield.simulate.convert import convert
 from ohmfield.simulate.formats import choose_formats
 from ohmfield.simulate.noisy import with_noise, without_noise
-from ohmfield.simulate.run import install, predict
+from ohmfield.simulate.programmed import Programmed
+from ohmfield.simulate.run import install, predict, program
 from ohmfield.simulate.statistical import match_moments
 from ohmfield.simulate.study import study
 
@@ -107,22 +108,16 @@ class Bench:
         scored = self.data.test
         part = replace(scored, inputs=scored.inputs[: self.images], labels=scored.labels[: self.images])
 
-        def put(programmed: Any) -> None:
+        def write_instance(seed: int) -> Programmed:
+            return program(module, chip, seed=seed, gains=gains)
+
+        def score(programmed: Programmed) -> float:
             install(module, chip, programmed)
             if self.arithmetic == "moment_matched":
                 match_moments(module, self.calibration[:32])
+            return part.score(predict(module, part.inputs))["accuracy"]
 
-        made = study(
-            module,
-            chip,
-            part.inputs,
-            lambda logits: part.score(logits)["accuracy"],
-            metric="accuracy",
-            seeds=SEEDS[: self.instances],
-            elapsed_s=ages,
-            gains=gains,
-            install=put,
-        )
+        made = study(write_instance, score, metric="accuracy", seeds=SEEDS[: self.instances], elapsed_s=ages)
         return made.summary()
 
 

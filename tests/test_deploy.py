@@ -102,6 +102,14 @@ def test_instances_are_other_chips(analog: Deployment) -> None:
     assert torch.equal(predict(analog.module, analog.given.inputs), analog.picture)  # back on its own instance
 
 
+def test_a_study_reads_the_same_chips_at_every_age(analog: Deployment) -> None:
+    studied = analog.study([5, 6, 7], (0.0, 1e6))
+    assert studied.metric == "psnr_dB"
+    assert studied.scores[0].tolist() == analog.instances([5, 6, 7])
+    assert studied.scores[1].tolist() == studied.scores[0].tolist()  # this cell does not age
+    assert [record["elapsed_s"] for record in studied.summary()] == [0.0, 1e6]
+
+
 def test_a_digital_chip_loses_only_what_quantising_loses(field: Field, signal: Points) -> None:
     made = deploy(field, small_chip(DigitalCim()), signal)
     scores = dict(made.waterfall)

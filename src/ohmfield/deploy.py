@@ -35,6 +35,7 @@ from ohmfield.simulate.products import CrossbarProduct
 from ohmfield.simulate.programmed import Programmed
 from ohmfield.simulate.run import install, predict, program
 from ohmfield.simulate.statistical import MomentMatchedProduct, match_moments
+from ohmfield.simulate.study import Study, study
 from ohmfield.simulate.training import clip_weights
 from ohmfield.simulate.waterfall import layer_losses, waterfall
 from ohmfield.spec import InputError, knob, spec
@@ -100,16 +101,24 @@ class Deployment:
 
     def instances(self, seeds: Sequence[int]) -> list[float]:
         """The headline score on other chips of this design: same weights and converter ranges, newly drawn errors."""
+        return self.study(seeds, (self.programmed.elapsed_s,)).scores[0].tolist()
+
+    def study(self, seeds: Sequence[int], elapsed_s: Sequence[float] = (0.0,)) -> Study:
+        """The headline score on other chips of this design, each read at every age after being written once."""
         gains = {path: layer.gains for path, layer in self.programmed.layers.items()}
-        scores = []
-        for seed in seeds:
-            age_s = self.programmed.elapsed_s
-            seen_s = age_s if self.recipe.calibration_sees == "aged" else 0.0
-            drawn = program(self.module, self.chip, seed=seed, elapsed_s=age_s, gains=gains, corrected_s=seen_s)
+        seen_s = self.programmed.elapsed_s if self.recipe.calibration_sees == "aged" else 0.0
+
+        def write(seed: int) -> Programmed:
+            return program(self.module, self.chip, seed=seed, gains=gains, corrected_s=seen_s)
+
+        def score(drawn: Programmed) -> float:
             self._install(drawn)
-            scores.append(self.given.headline(predict(self.module, self.given.inputs)))
-        self._install(self.programmed)
-        return scores
+            return self.given.headline(predict(self.module, self.given.inputs))
+
+        try:
+            return study(write, score, metric=self.given.metric, seeds=seeds, elapsed_s=elapsed_s)
+        finally:
+            self._install(self.programmed)
 
     def layer_losses(self, num: int = VECTORS) -> dict[str, dict[str, float]]:
         """Which layer loses how much to which cause, on `num` of the inputs, evenly spread: see `waterfall`."""
