@@ -17,8 +17,9 @@ import torch
 from ohmfield._kernels.crossbar import LoweredArray, digit_plane, reference, shift_sums
 from ohmfield._kernels.crossbar_inputs import draw_keys, pack_inputs, pack_sparse, turn
 from ohmfield._kernels.crossbar_pack import Packed, empty_on_cache_lines, pack
+from ohmfield._kernels.crossbar_product import product_general, product_shift
 from ohmfield._kernels.crossbar_torch import multiply
-from ohmfield._kernels.crossbar_vectors import BITS, COLUMNS, LOOKUP, product_general, product_shift, rows_per_entry
+from ohmfield._kernels.crossbar_vectors import BITS, COLUMNS, LOOKUP, rows_per_entry
 from ohmfield._kernels.threads import run_parallel
 from ohmfield.numerics import Noise
 

@@ -4,7 +4,6 @@ One index per vector and input bit holds that bit of a few rows (6 or 5); one ve
 the sum of those rows for every index. A permutation by index looks up 64 or 32 vectors at once, an addition collects
 them. Without that instruction an index is a mask of one row, and the level of the column is added where it is set.
 
-All compiled functions of the product stand in this one file, because Numba's cache does not see edits in another.
 Vector loads and stores go to addresses, so every buffer is an argument: Numba frees a local array after its last use.
 """
 
@@ -12,14 +11,13 @@ Vector loads and stores go to addresses, so every buffer is an argument: Numba f
 # (Numba itself passes the first argument of an intrinsic.)
 from __future__ import annotations
 
-import numpy as np
 from llvmlite import ir
-from numba import config, njit, types
+from numba import config, types
 from numba.core import cgutils
 from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic
 
-from ohmfield.numerics import GOLDEN, MIX_1, MIX_2, NORMAL_A, NORMAL_B
+from ohmfield.numerics import MIX_1, MIX_2, NORMAL_A, NORMAL_B
 
 BYTES = 64  # of one vector
 COLUMNS, BITS = 4, 4  # accumulated side by side: 16 sums, their 4 tables and an index stay in registers
@@ -131,13 +129,13 @@ def _accumulate(element, wide):
     return accumulate
 
 
-_accumulate_bytes = _accumulate(I8, I16)
-_accumulate_words = _accumulate(I16, I16)
-_accumulate_long = _accumulate(I16, I32)
+accumulate_bytes = _accumulate(I8, I16)
+accumulate_words = _accumulate(I16, I16)
+accumulate_long = _accumulate(I16, I32)
 
 
 @intrinsic
-def _convert_shift(typingctx, sums, plane_step, planes, weights, curve, out, weight, blocks):
+def convert_shift(typingctx, sums, plane_step, planes, weights, curve, out, weight, blocks):
     """Adds `weight * sum over planes of plane weight * clip((sum + half) >> shift, low, high)` to `out` (int32).
 
     `sums` int16 [planes, vectors], `blocks` of 32 vectors; `curve` is (half, shift, low, high), `weights` points at
@@ -235,16 +233,16 @@ def _settle(element, draw):
     return settle
 
 
-_settle16 = _settle(I16, "none")
-_settle32 = _settle(I32, "none")
-_settle16_even = _settle(I16, "even")
-_settle32_even = _settle(I32, "even")
-_settle16_cell = _settle(I16, "cell")
-_settle32_cell = _settle(I32, "cell")
+settle16 = _settle(I16, "none")
+settle32 = _settle(I32, "none")
+settle16_even = _settle(I16, "even")
+settle32_even = _settle(I32, "even")
+settle16_cell = _settle(I16, "cell")
+settle32_cell = _settle(I32, "cell")
 
 
 @intrinsic
-def _stairs(typingctx, values, lanes, planes, curve, weights, out):
+def stairs(typingctx, values, lanes, planes, curve, weights, out):
     """`out = sum over planes of weight * clip(floor(value * scale + 1/2), low, high)`, all int32.
 
     `values` [planes, lanes]; `curve` is (low, high, scale); `weights` points at int32.
@@ -275,210 +273,3 @@ def _stairs(typingctx, values, lanes, planes, curve, weights, out):
 
     curve_type = types.Tuple((types.int32, types.int32, types.float32))
     return types.void(types.int64, types.int64, types.int64, curve_type, types.int64, types.int64), codegen
-
-
-@njit(cache=True, nogil=True)
-def _sums(bits, wide, table, column_step, index, entry_step, planes, runs, num_runs, sums, sums_step):
-    """Sums of `COLUMNS` columns over one row group, for every bit plane."""
-    for bit in range(0, planes, BITS):
-        at = index + bit * BYTES
-        place = sums + bit * BYTES * wide // bits
-        if bits == 8:
-            _accumulate_bytes(table, column_step, at, entry_step, runs, num_runs, place, sums_step)
-        elif wide == 16:
-            _accumulate_words(table, column_step, at, entry_step, runs, num_runs, place, sums_step)
-        else:
-            _accumulate_long(table, column_step, at, entry_step, runs, num_runs, place, sums_step)
-
-
-@njit(cache=True, nogil=True)
-def product_shift(bits, table, index, layout, columns, curve, unit_weights, scratch, totals):
-    """Power-of-two conversions of sums in int16; `totals` (int32 [outputs, vectors]) gains weighted codes."""
-    entry_starts, runs, run_starts = layout
-    output_of, bank_of, weight_of, offset_of = columns
-    half, shift, low, high = curve
-    lanes, planes = index.shape[3], index.shape[2]
-    entry_step, sums_step = planes * BYTES, planes * lanes * 2
-    units, unit = unit_weights.shape[0], unit_weights.shape[1] - 1  # planes that add up in int16; then their factor
-    unit_bytes, num_columns = table.shape[1], len(output_of)
-    sums, weights, out = np.int64(scratch.ctypes.data), np.int64(unit_weights.ctypes.data), np.int64(totals.ctypes.data)
-    blocks = -(-num_columns // COLUMNS)
-    for group in range(len(entry_starts) - 1):
-        start = entry_starts[group]
-        column_step = (entry_starts[group + 1] - start) * unit_bytes
-        base = np.int64(table.ctypes.data) + start * unit_bytes * blocks * COLUMNS
-        for tile in range(0, blocks, BLOCK):
-            for chunk in range(index.shape[0]):
-                at = np.int64(index.ctypes.data) + (chunk * index.shape[1] + start) * entry_step
-                for block in range(tile, min(tile + BLOCK, blocks)):
-                    first = run_starts[group * blocks + block]
-                    num_runs = run_starts[group * blocks + block + 1] - first - 1
-                    own_runs = np.int64(runs.ctypes.data) + 8 * first
-                    own = base + block * COLUMNS * column_step
-                    _sums(bits, 16, own, column_step, at, entry_step, planes, own_runs, num_runs, sums, sums_step)
-                    for c in range(min(COLUMNS, num_columns - block * COLUMNS)):
-                        column = block * COLUMNS + c
-                        bank = bank_of[column]
-                        above = np.int16(half[bank] + offset_of[group, column])
-                        stairs = (above, shift[bank], low[bank], high[bank])
-                        place = out + (output_of[column] * totals.shape[1] + chunk * lanes) * 4
-                        for number in range(units):
-                            _convert_shift(
-                                sums + c * sums_step + number * unit * lanes * 2,
-                                lanes * 2,
-                                min(unit, planes - number * unit),
-                                weights + number * (unit + 1) * 2,
-                                stairs,
-                                place,
-                                np.int32(weight_of[column] * unit_weights[number, unit]),
-                                lanes // 32,
-                            )
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _combine(sums, weights, value):
-    """`value[plane] = sum over terms of weight * sums[plane * terms + term]`, int32."""
-    planes, terms = weights.shape
-    for plane in range(planes):
-        line = value[plane]
-        line[:] = 0
-        for term in range(terms):
-            weight, own = weights[plane, term], sums[plane * terms + term]
-            for lane in range(len(line)):
-                line[lane] += np.int32(np.int32(own[lane]) * weight)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _convert(value, gain, offset, first, codes, scale, low, high):
-    """Codes of `value` (int32) in place: own gain and offset, then the staircase where `scale` > 0, else the table."""
-    half, top = np.float32(0.5), np.int32(len(codes) - 1)
-    for plane in range(value.shape[0]):
-        line = value[plane]
-        for lane in range(len(line)):
-            line[lane] = np.int32(np.floor(np.float32(line[lane]) * gain + offset + half))
-        for lane in range(len(line)):
-            if scale > np.float32(0.0):
-                code = np.int32(np.floor(np.float32(line[lane]) * scale + half))
-                line[lane] = min(max(code, low), high)
-            else:
-                line[lane] = codes[min(max(np.int32(line[lane] - first), np.int32(0)), top)]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _collect(codes, made, weights, times, limit, total):
-    """Adds `times * weight * code` of each plane, where made, to `total` (int64), which saturates at `limit`."""
-    for plane in range(codes.shape[0]):
-        weight = weights[plane] * times
-        for lane in range(len(total)):
-            added = weight * codes[plane, lane] if made[plane, lane] else np.int64(0)
-            total[lane] = min(max(total[lane] + added, -limit - 1), limit)
-
-
-@njit(cache=True, nogil=True)
-def product_general(kinds, tables, indices, layouts, columns, curve, drawn, combine, given, scratch, totals):
-    """Any converter, pedestal and noise; `totals` (int64 [outputs, vectors]) gains weighted codes.
-
-    kinds: bits of a sum, bits of its widening, draw (0 none, 1 one sd per conversion, 2 per cell), plain (0 or 1).
-    """
-    bits, wide, draw, plain = kinds
-    table, cells_table = tables
-    index, cells_index = indices
-    entry_starts, runs, run_starts, cells_runs, cells_run_starts = layouts
-    output_of, bank_of, weight_of, offset_of, gain_of, shift_of = columns
-    scale, codes, first_value, low, high = curve
-    low_key, high_key, sd, unit, fixed = drawn
-    terms, square_terms = combine
-    pedestal, made, long_weights, plane_weights, limit = given
-    sums, cells, combined, values, out = scratch
-    lanes, bit_planes, squares = index.shape[3], index.shape[2], cells_index.shape[2]
-    planes = len(plane_weights)
-    single, single_square = terms.shape[1] == 1, square_terms.shape[1] == 1
-    unit_bytes, num_columns, blocks = table.shape[1], len(output_of), -(-len(output_of) // COLUMNS)
-    sums_at, cells_at = np.int64(sums.ctypes.data), np.int64(cells.ctypes.data)
-    values_at, out_at = np.int64(values.ctypes.data), np.int64(out.ctypes.data)
-    weights_at, step = np.int64(plane_weights.ctypes.data), wide // 8
-    for group in range(len(entry_starts) - 1):
-        start = entry_starts[group]
-        column_step = (entry_starts[group + 1] - start) * unit_bytes
-        ahead = start * unit_bytes * blocks * COLUMNS
-        base, cells_base = np.int64(table.ctypes.data) + ahead, np.int64(cells_table.ctypes.data) + ahead
-        for tile in range(0, blocks, BLOCK):
-            for chunk in range(index.shape[0]):
-                at = np.int64(index.ctypes.data) + (chunk * index.shape[1] + start) * bit_planes * BYTES
-                cells_bits = np.int64(cells_index.ctypes.data) + (chunk * index.shape[1] + start) * squares * BYTES
-                for block in range(tile, min(tile + BLOCK, blocks)):
-                    place = group * blocks + block
-                    first, num = run_starts[place], run_starts[place + 1] - run_starts[place] - 1
-                    own, span = np.int64(runs.ctypes.data) + 8 * first, bit_planes * lanes * step
-                    ahead = block * COLUMNS * column_step
-                    _sums(
-                        bits,
-                        wide,
-                        base + ahead,
-                        column_step,
-                        at,
-                        bit_planes * BYTES,
-                        bit_planes,
-                        own,
-                        num,
-                        sums_at,
-                        span,
-                    )
-                    if draw == 2:
-                        first, num = cells_run_starts[place], cells_run_starts[place + 1] - cells_run_starts[place] - 1
-                        own, span = np.int64(cells_runs.ctypes.data) + 8 * first, squares * lanes * step
-                        from_ = cells_base + ahead
-                        _sums(
-                            bits,
-                            wide,
-                            from_,
-                            column_step,
-                            cells_bits,
-                            squares * BYTES,
-                            squares,
-                            own,
-                            num,
-                            cells_at,
-                            span,
-                        )
-                    for c in range(min(COLUMNS, num_columns - block * COLUMNS)):
-                        column = block * COLUMNS + c
-                        bank, output = bank_of[column], output_of[column]
-                        own = sums_at + c * bit_planes * lanes * step
-                        spread = np.int64(sd[chunk, group, bank].ctypes.data)
-                        if draw == 2:
-                            spread = cells_at + c * squares * lanes * step
-                        if not single:
-                            _combine(sums[c], terms, combined[0])
-                            own = np.int64(combined[0].ctypes.data)
-                        if draw == 2 and not single_square:
-                            _combine(cells[c], square_terms, combined[1])
-                            spread = np.int64(combined[1].ctypes.data)
-                        args = (
-                            own,
-                            values_at,
-                            planes * lanes // 16,
-                            offset_of[group, column],
-                            np.int64(pedestal[chunk, group].ctypes.data),
-                            np.int64(low_key[chunk, group, bank].ctypes.data),
-                            np.int64(high_key[chunk, group, bank].ctypes.data),
-                            np.int32(output * GOLDEN),
-                            spread,
-                            unit,
-                            fixed[bank],
-                        )
-                        if draw == 0:
-                            _settle16(*args) if wide == 16 and single else _settle32(*args)
-                        elif draw == 1:
-                            _settle16_even(*args) if wide == 16 and single else _settle32_even(*args)
-                        else:
-                            _settle16_cell(*args) if wide == 16 and single else _settle32_cell(*args)
-                        total = totals[output, chunk * lanes : (chunk + 1) * lanes]
-                        if plain:
-                            _stairs(values_at, lanes, planes, (low[bank], high[bank], scale[bank]), weights_at, out_at)
-                            for lane in range(lanes):
-                                total[lane] += weight_of[column] * out[lane]
-                        else:
-                            gain, shift = gain_of[column], shift_of[column]
-                            _convert(values, gain, shift, first_value, codes[bank], scale[bank], low[bank], high[bank])
-                            _collect(values, made[chunk, group], long_weights, weight_of[column], limit, total)

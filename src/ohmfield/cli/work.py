@@ -137,7 +137,7 @@ def _deploy_one(
         status.print(f"{chip.name}: saved already, read back")
         return saved
     started = time.perf_counter()
-    kernels = "" if "crossbar_vectors" in compiled() else " (compiling kernels, once)"
+    kernels = "" if "crossbar_product" in compiled() else " (compiling kernels, once)"
     with status.status(f"{chip.name}{kernels}") as line:
 
         def say(stage: str) -> None:

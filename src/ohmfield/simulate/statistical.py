@@ -48,6 +48,10 @@ class MomentMatchedProduct:
     ) -> tuple[Int[np.ndarray, "vectors outputs"], Counts]:
         """Outputs in units of `step` levels; counts as the arrays would make them."""
         many = len(self.copies)
+        if many == 1:
+            own = self.copies[0]
+            out = own.plane.finished(codes, own.values, self.noise.at("moments", 0), first)
+            return out, self.order.count(codes)
         out = np.empty((len(codes), self.copies[0].values.shape[1]), dtype=np.int64)
         for start in range(min(many, len(codes))):
             copy = (first + start) % many
