@@ -1,8 +1,15 @@
-"""The table of every field of a chip, written from the records themselves, where a page says `<!-- knobs -->`."""
+"""What pages do not say themselves: every field of a chip, from the records; every measured number, from its file.
+
+`<!-- knobs -->` becomes the table of fields. `<!-- result: wires / seconds / 128 | .2f -->` becomes that value of
+`benchmarks/results/wires.json` in that format; a value that is not there stops the build.
+"""
 
 from __future__ import annotations
 
+import json
+import re
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from ohmfield.chip.knobs import Row, knob_table
@@ -13,12 +20,24 @@ MOVES = {
     "environment": "picture (surroundings)",
     "label": "nothing",
 }
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
+RESULT = re.compile(r"<!-- result: (?P<place>[^|>]+?)(?: \| (?P<form>[^>]+?))? -->")
 HEAD = ["| field | default | allowed | moves | what it is |", "|---|---|---|---|---|"]
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """The page with its tables."""
+    """The page with its tables and numbers."""
+    markdown = RESULT.sub(result, markdown)
     return markdown.replace("<!-- knobs -->", knobs()) if "<!-- knobs -->" in markdown else markdown
+
+
+def result(match: re.Match[str]) -> str:
+    """One measured value: file, then keys (or positions in lists), as formatted."""
+    file, *keys = match["place"].split(" / ")
+    value = json.loads((RESULTS / f"{file}.json").read_text())
+    for key in keys:
+        value = value[int(key)] if isinstance(value, list) else value[key]
+    return format(value, match["form"] or "")
 
 
 def knobs() -> str:
