@@ -3,9 +3,9 @@
     python benchmarks/networks.py [--batch 64]
 
 One process, one thread, in turns, processor time. Every conversion is made (exact arithmetic), on one programmed
-instance, without and with read noise of its cells: 8-bit serial inputs, 6-bit ADC, 128 rows active, RRAM with 2 % programming
-error. Two 4-bit slices, and four 2-bit slices. Weights are random: no step here depends on what they are but the
-input bits that are zero, which are not skipped. First calls, which compile, are not counted.
+instance, without and with read noise of its cells: 8-bit serial inputs, 6-bit ADC, 128 rows active, RRAM with 2 %
+programming error. Two 4-bit slices, and four 2-bit slices. Weights are random: no step here depends on what they are.
+First calls, which compile, are not counted.
 """
 
 from __future__ import annotations
