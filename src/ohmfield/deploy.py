@@ -21,6 +21,7 @@ from ohmfield.fit.loop import fit
 from ohmfield.fit.options import FitOptions
 from ohmfield.mapping.fold import fold_batch_norms
 from ohmfield.mapping.place import place
+from ohmfield.mapping.staying import Placed, placed, staying
 from ohmfield.mapping.trace import trace
 from ohmfield.mapping.workload import Placement, Shapes, Workload
 from ohmfield.numerics import Noise
@@ -98,6 +99,11 @@ class Deployment:
     given: Given = field(repr=False)
     notes: tuple[str, ...] = ()
     fitted_on: Tensor | None = field(default=None, repr=False)  # inputs of the fits of a moment-matched recipe
+
+    @property
+    def placed(self) -> tuple[Placed, ...]:
+        """Where every operator runs, and why what stays digital does."""
+        return placed(self.workload.shapes, self.placement)
 
     def instances(self, seeds: Sequence[int]) -> list[float]:
         """The headline score on other chips of this design: same weights and converter ranges, newly drawn errors."""
@@ -189,6 +195,7 @@ def deploy(
     ran = float(len(what.inputs))
     workload = Workload(shapes, what.items, what.inference, tally=losses.tally, tally_items=ran)
     codes = histograms(module, chip, programmed, chosen)
+    notes += [line for line in [staying(placed(shapes, placement))] if line]
     notes += _paths(module, chip, recipe, what) + _clipped(codes)
     return Deployment(
         chip=chip,

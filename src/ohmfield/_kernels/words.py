@@ -47,6 +47,24 @@ def requantise(
     run_parallel(job, range(0, len(sums), rows))
 
 
+def relu(values: np.ndarray, scale: float, high: int, out: np.ndarray) -> None:
+    """`out` (float32): words of `max(values, 0)`, a word counting `scale`, a power of two; half up, then clipped."""
+    flat, made = values.reshape(-1), out.reshape(-1)
+
+    def job(first: int) -> None:
+        part = slice(first, first + BLOCK)
+        _relu(flat[part], np.float64(scale), np.float64(high), made[part])
+
+    run_parallel(job, range(0, len(flat), BLOCK))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _relu(values, scale, high, out):
+    for i in range(len(values)):
+        code = np.floor(np.float64(values[i]) / scale + 0.5)
+        out[i] = np.float32(min(max(code, 0.0), high) * scale)
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def _quantise(values, scale, zero, low, high, out):
     half = np.float32(0.5)

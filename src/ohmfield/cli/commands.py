@@ -63,15 +63,18 @@ class Fit(Common):
 
 @dataclass(frozen=True, kw_only=True)
 class Deploy(Common):
-    """Put the field of a run on one or more chips: picture, quality and bill of each, and a report.
+    """Put the field of a run, or any torch model, on one or more chips: quality and bill of each.
 
     Example: ohmfield deploy runs/photo --chip rram-40nm,mine.yaml --tune-steps 200 --noise-aware
+    Example: ohmfield deploy model.py:build --chip hybrid-40nm --inputs batch.pt
     """
 
     run: Positional[Path]
-    """Run folder that `ohmfield fit` made."""
+    """Run folder that `ohmfield fit` made, or file.py:function; the file is run."""
     chip: str
     """Chips, by name or file, separated by commas."""
+    inputs: Path | None = None
+    """For a model: .pt or .npz with `inputs` and, if there are any, `labels`."""
     seed: int = 0
     """Which chip instance is drawn: another seed is another chip of the same kind."""
     weight_bits: int = 8

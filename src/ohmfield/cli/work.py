@@ -11,7 +11,7 @@ from rich.console import Console
 
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.files import list_chips, load_chip
-from ohmfield.cli import commands, console
+from ohmfield.cli import commands, console, models
 from ohmfield.cli.doctor import compiled
 from ohmfield.deploy import Recipe, deploy
 from ohmfield.fields.field import Field
@@ -115,6 +115,8 @@ def _deploy(command: commands.Deploy) -> dict[str, Any]:
         tune_steps=command.tune_steps,
         noise_aware=command.noise_aware,
     )
+    if ".py:" in str(command.run):
+        return models.run(str(command.run), command.inputs, chips, recipe, command.seed, command.json)
     deploy_run(command.run, chips, recipe, command.seed)
     return _report(command.run, command.run, command.json)
 
