@@ -336,3 +336,16 @@ def test_noise_draws_do_not_move_with_the_number_of_the_first_vector() -> None:
     noise = Noise(1)
     out, _ = fast(whole, INPUTS, noise, 0)
     assert np.array_equal(out[20:], fast(whole, INPUTS[20:], noise, 20)[0])
+
+
+def test_a_sum_half_a_step_above_the_last_code_clips() -> None:
+    """31 rows at steps of two levels are 15.5: rounded half up, one code more than a signed 5-bit converter has."""
+    unit = crossbar(array={"cell_bits": 1, "rows_active": 64}, adc={"bits": 5, "gains": (1.0, 4.0)})
+    model = nn.Sequential(nn.Linear(31, 2))
+    with torch.no_grad():
+        model[0].weight.fill_(1.0)  # type: ignore[union-attr]
+    chip = small_chip(unit)
+    shapes = Shapes((Operator("0#0", "linear", inputs=31, outputs=2),))
+    placed, x = place(shapes, chip), torch.ones(8, 31)
+    module = convert(model, chip, placed, choose_formats(model, chip, placed, x, "max"))
+    assert choose_gains(module, chip, x, rule="max") == {"0": (1.0,) * 7}

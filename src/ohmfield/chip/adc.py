@@ -27,6 +27,8 @@ class Adc(ABC):
     """A column converter. `code` is its static transfer curve; a new kind overrides it and the two costs."""
 
     kind: ClassVar[str]
+    noise_assumed: ClassVar[bool] = False
+    """whether the cost falls with the effective bits by `noise_factor`"""
     bits: int = knob("both", 8, ge=1, le=14, doc="resolution; conversions are cheaper and coarser below")
     enob: float | None = knob("both", None, gt=0, le=14, doc="effective bits; noise against the hardware range")
     step_levels: float | None = knob("both", None, gt=0, doc="cell levels per code, a power of two; default: every sum")
@@ -69,6 +71,7 @@ class Adc(ABC):
             "5 % for each gain above 1 and 5 % per octave": max(self.gains) > 1.0,
             "10 % for a calibrated range": self.range == "calibrated",
             "a quarter of the area each for offset and gain, ~ 1 / sd^2": self.mismatched,
+            "half of a decision's energy ~ 4^enob": self.noise_assumed and self.enob is not None,
         }
         return tuple(line for line, used in lines.items() if used)
 

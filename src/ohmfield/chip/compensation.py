@@ -21,3 +21,8 @@ class Compensation:
         "both", "digital", doc="the converters' range follows the drift, or their codes are scaled afterwards"
     )
     inferences_between: float = knob("cost", 1e4, gt=0, doc="inferences between two calibrations")
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What no source gives of its cost; every bill repeats it."""
+        return (f"{TRIM_SHARE:.0%} of a converter for a range that follows",) if self.where == "analog" else ()

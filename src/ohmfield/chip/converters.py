@@ -117,6 +117,7 @@ class FlashAdc(Adc):
     """One comparator per threshold, all at once: fast, and twice the energy and area per further bit."""
 
     kind: ClassVar[str] = "flash"
+    noise_assumed: ClassVar[bool] = True
 
     def conversion(self, process: Process) -> ActionCost:
         thresholds = 2.0 ** np.asarray(self.bits) - 1.0
@@ -133,6 +134,7 @@ class RampAdc(Adc):
     """A ramp, a comparator and a counter per converter: small, and one step per code."""
 
     kind: ClassVar[str] = "ramp"
+    noise_assumed: ClassVar[bool] = True
 
     def conversion(self, process: Process) -> ActionCost:
         steps = 2.0 ** np.asarray(self.bits)

@@ -82,9 +82,7 @@ def linear_actions(
         reads = _reads(operator, unit, cut, rates, planes, columns + references * cut.packs)
         conversions = vectors * reads * (columns + references * cut.packs)
         additions = conversions + _corrections(operator, unit, cut, vectors, planes, columns)
-        # A driven row crosses the columns of its whole pack, those of other groups included.
-        crossed = cut.weights / operator.inputs / operator.groups * cut.geometry.columns_per_weight
-        crossed += references
+        crossed = _crossed(operator, unit, cut)
     elif isinstance(unit, DigitalCim):
         planes, digit_bits = int(unit.digits(placement.input_bits)), unit.input_bits_per_cycle
         most = operator.vectors * inputs * placement.input_bits
@@ -115,6 +113,12 @@ def linear_actions(
     )
 
 
+def _crossed(operator: Operator, unit: Crossbar, cut: Tiling) -> float:
+    """Columns that a driven row crosses: those of its whole pack, of other groups too, and the reference columns."""
+    weights = cut.weights / operator.inputs / operator.groups
+    return weights * cut.geometry.columns_per_weight + unit.reference_columns * cut.column_blocks
+
+
 def _reads(operator: Operator, unit: Crossbar, cut: Tiling, rates: Rates, planes: int, columns: int) -> float:
     """Reads of one vector, over all groups of rows: one a plane, or as many as were counted."""
     dense = float(planes * cut.row_groups)
@@ -137,23 +141,25 @@ def calibration_actions(
 ) -> LinearActions:
     """What drift compensation adds to one inference: its share of a read of every copy with all rows at one.
 
-    Row groups in series, copies side by side; the codes are added to one sum.
+    Row groups and packs in series, copies side by side; the codes are added to one sum. Reference columns are scaled
+    by the factor of the weights beside them: their rows are driven, their converters rest.
     """
     share = 1.0 / compensate.inferences_between
     reads = share * site.copies
+    inputs, outputs = operator.groups * operator.inputs, operator.groups * operator.outputs
     groups = float(cut.row_groups)
     if unit.dac.skip == "zero_bits":  # what reads few rows at a time reads all of them in several turns
         groups = float(np.ceil(np.diff(cut.starts) / unit.rows_per_read()).sum())
-    conversions = reads * groups * operator.outputs * unit.array.conversions_per_weight(placement.weight_bits)
+    conversions = reads * groups * outputs * unit.array.conversions_per_weight(placement.weight_bits)
     return LinearActions(
         vectors=reads,
         planes=1,
-        driven=reads * operator.inputs,
+        driven=reads * inputs,
         driven_share=1.0,
-        reads=reads * groups * cut.column_blocks,
-        looks=reads * groups * cut.column_blocks,
-        drives=reads * operator.inputs * cut.column_blocks,
-        cell_reads=reads * operator.inputs * operator.outputs * cut.geometry.columns_per_weight,
+        reads=reads * groups * cut.packs * cut.column_blocks,
+        looks=reads * groups * cut.packs * cut.column_blocks,
+        drives=reads * inputs * cut.column_blocks,
+        cell_reads=reads * inputs * _crossed(operator, unit, cut),
         conversions=conversions,
         additions=conversions,
         turns=share * groups * cut.groups / cut.row_groups * site.wave_span,
@@ -166,17 +172,19 @@ def _corrections(operator: Operator, unit: Crossbar, cut: Tiling, vectors: float
     """Additions that take off what encodings of single columns add to codes and outputs.
 
     A counter adds up the inputs once, in every plane; the sum is taken off every output (where columns are flipped, of
-    each row group, shifted once more for the complement), a pedestal off every code.
+    each row group, shifted once more for the complement), a pedestal off every code. What a reference column read of
+    the pedestal is taken off every output instead.
     """
-    array = unit.array
+    array, outputs = unit.array, operator.groups * operator.outputs
     if array.written.sides == 2:
         return 0.0
-    pedestal = vectors * planes * cut.row_groups * columns if unit.cell.g_min_uS > 0.0 else 0.0
-    counted = vectors * planes * operator.inputs * operator.groups if array.sum_x == "digital" else 0.0
-    if not array.written.needs_sum:
-        return pedestal + (counted if pedestal else 0.0)
     flips = 2 * cut.row_groups if array.encoding == "column_flip" else 0
-    return pedestal + counted + vectors * operator.outputs * operator.groups * (1 + flips)
+    sums = 1 + flips if array.written.needs_sum else 0
+    if array.sum_x == "analog":
+        return vectors * outputs * (sums + (unit.cell.g_min_uS > 0.0))
+    pedestal = vectors * planes * cut.row_groups * columns if unit.cell.g_min_uS > 0.0 else 0.0
+    counted = vectors * planes * operator.inputs * operator.groups if sums or pedestal else 0.0
+    return pedestal + counted + vectors * outputs * sums
 
 
 def reference_cells(unit: Unit, cut: Tiling) -> int:

@@ -292,8 +292,10 @@ class _Billing:
                 lines += [f"assumed: cells of {name}: {line}" for line in unit.cell.assumptions]
                 lines += [f"assumed: drivers of {name}: {line}" for line in unit.dac.assumptions]
                 lines += [f"assumed: converters of {name}: {line}" for line in unit.adc.assumptions]
-                wires = unit.array.wires
+                wires, compensate = unit.array.wires, unit.compensate
                 lines += [f"assumed: wires of {name}: {line}" for line in wires.assumptions] if wires else []
+                trims = compensate.assumptions if compensate else ()
+                lines += [f"assumed: drift compensation of {name}: {line}" for line in trims]
         ideal = [name for name, unit in units if isinstance(unit, Crossbar) and unit.cell.kind == "ideal"]
         lines += [f"cells of {name} are ideal and cost nothing" for name in ideal]
         hosted = [op.id for op in self.workload.shapes.operators if self.placement.sites[op.id].unit == HOST]

@@ -207,7 +207,7 @@ def _errors(
         values = conversion_values(array, inputs, bank) / (array.grid * step)  # [groups, planes, vectors, outputs]
         low, high = array.codes[bank].min(), array.codes[bank].max()
         if not array.rows_per_read:  # which takes no more rows than the range holds
-            clipped[bank] = np.mean((values > high + 0.5) | (values < low - 0.5))
+            clipped[bank] = np.mean((values >= high + 0.5) | (values < low - 0.5))  # half rounds up
         for group, planes in enumerate(np.einsum("gpvo,p->gvo", values, array.plane_weights.astype(np.float64))):
             sums = of_bank(array.bank_weights, group, bank) * planes
             errors[bank] -= sums
