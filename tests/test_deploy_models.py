@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
@@ -165,3 +166,12 @@ def test_a_module_that_is_one_layer_runs() -> None:
     assert torch.equal(predict(made.module, x[2:]), made.picture)
     assert made.workload.tally["(model)#0"]["vectors"] == 6
     assert made.quality["snr_dB"] < made.float_quality["snr_dB"]
+
+
+def test_a_model_larger_than_the_chip_is_refused_where_waves_are_not_allowed(
+    network: nn.Module, images: Tensor
+) -> None:
+    chip = small_chip(dataclasses.replace(ANALOG, num_arrays=2))
+    with pytest.raises(InputError, match=r"conv1: the model needs 10 arrays of unit, 1 of them"):
+        deploy(network, chip, images, Recipe(allow_waves=False))
+    assert deploy(network, chip, images).placement.waves > 1
