@@ -70,7 +70,7 @@ def lowered(
         pedestal_code=np.tile(removed, (banks, 1)) if pedestal else None,
         noise_variance=np.full(banks, noise) if noise else None,
         read_variance=read_variance,
-        read_unit=0.07,
+        read_unit=rng.uniform(0.02, 0.12, (banks, outputs)).astype(np.float32) if read == "cell" else 1.0,
         column_gain=rng.uniform(0.9, 1.1, size=(banks, outputs)).astype(np.float32) if mismatch else None,
         column_offset=rng.uniform(-2, 2, size=(banks, outputs)).astype(np.float32) if mismatch else None,
         **fields,

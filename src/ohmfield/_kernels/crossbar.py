@@ -53,7 +53,8 @@ class LoweredArray:
     of a group, the value before the converter is
 
         v = sum_r digit[r] * levels[r, bank, column] + pedestal[n] + round(sigma * normal)
-        sigma^2 = noise_variance[bank] + read_variance * sum_r digit[r]^2       (read_variance may be per cell)
+        sigma^2 = noise_variance[bank] + read_variance * sum_r digit[r]^2
+                  per cell: noise_variance[bank] + read_unit[bank, column] * sum_r digit[r]^2 * read_variance[r, ...]
 
     A converter of its own gain and offset sees `floor(float32(v) * column_gain + column_offset + 1/2)` instead of v
     (|v| < 2^24). The conversion adds `codes[bank, v - first] - pedestal_code[bank, n]`, times `bank_weights[bank]`,
@@ -84,7 +85,7 @@ class LoweredArray:
     column_shift: np.ndarray | None = None  # int64, the same: added to every weighted code of the column
     noise_variance: np.ndarray | None = None  # float64 [banks], in (1 / grid level)^2
     read_variance: np.ndarray | float = 0.0  # scalar, or uint16 [inputs, banks, outputs] times read_unit
-    read_unit: float = 1.0
+    read_unit: np.ndarray | float = 1.0  # for all, or float32 [banks, outputs]
     correlation: Literal["conversion", "vector"] = "conversion"
     accumulator_bits: int | None = None  # None: wide enough for everything
     overflow: Literal["saturate", "wrap"] = "saturate"
@@ -266,6 +267,11 @@ def of_bank(values: np.ndarray, group: int, bank: int) -> np.ndarray:
     return values[group, bank] if values.ndim == 3 else values[bank]
 
 
+def read_units(array: LoweredArray) -> np.ndarray:
+    """`read_unit` as float32 [banks, outputs]."""
+    return np.broadcast_to(np.asarray(array.read_unit, dtype=np.float32), array.levels.shape[1:]).copy()
+
+
 def converted(array: LoweredArray, group: int, bank: int, value: np.ndarray) -> np.ndarray:
     """Codes (int64) of the values before the converters of one bank [vectors, outputs]."""
     if array.column_gain is not None or array.column_offset is not None:
@@ -335,7 +341,7 @@ def _accumulated(array: LoweredArray, total: np.ndarray) -> np.ndarray:
 def _cell_draws(array: LoweredArray, rows: slice, bank: int, noise: Noise, first: int, vectors: int) -> np.ndarray:
     """int64 [vectors, rows, outputs]: what each cell of a bank adds to a vector, in 1 / (256 grid) level."""
     if isinstance(array.read_variance, np.ndarray):
-        variance = array.read_variance[rows, bank, :].astype(np.float32) * np.float32(array.read_unit)
+        variance = array.read_variance[rows, bank, :].astype(np.float32) * read_units(array)[bank]
     else:
         variance = np.float32(array.read_variance)
     row = np.arange(rows.start, rows.stop, dtype=np.uint64)[None, :]
@@ -362,7 +368,7 @@ def _noise(
         variance = np.full((len(digit), 1), np.float32(fixed))
     elif isinstance(array.read_variance, np.ndarray):
         cells = square @ array.read_variance[rows, bank, :].astype(np.int64)
-        variance = cells.astype(np.float32) * np.float32(array.read_unit) + np.float32(fixed)
+        variance = cells.astype(np.float32) * read_units(array)[bank] + np.float32(fixed)
     else:
         ones = square.sum(axis=1, keepdims=True).astype(np.float32)
         variance = ones * np.float32(array.read_variance) + np.float32(fixed)

@@ -16,7 +16,7 @@ import torch
 
 from ohmfield._kernels.crossbar import LoweredArray, digit_plane, reference, shift_sums
 from ohmfield._kernels.crossbar_inputs import draw_keys, pack_inputs, pack_sparse, turn
-from ohmfield._kernels.crossbar_pack import Packed, empty_on_cache_lines, pack
+from ohmfield._kernels.crossbar_pack import Packed, empty_on_cache_lines, largest_sum, pack
 from ohmfield._kernels.crossbar_product import product_general, product_shift
 from ohmfield._kernels.crossbar_torch import multiply
 from ohmfield._kernels.crossbar_vectors import BITS, COLUMNS, LOOKUP, rows_per_entry
@@ -90,8 +90,9 @@ def _refused(array: LoweredArray) -> str:
     digit = 2**array.dac_bits - 1
     rows = int(np.diff(array.starts).max(initial=0))
     largest = int(np.abs(array.levels.astype(np.int64)).max(initial=0)) * rows * digit
-    if isinstance(array.read_variance, np.ndarray):
-        largest = max(largest, int(array.read_variance.max(initial=0)) * rows * digit**2)
+    per_cell = array.read_variance if isinstance(array.read_variance, np.ndarray) else None
+    if per_cell is not None and largest_sum(per_cell, array.starts) * digit**2 >= 2**30:
+        return "sums of variances exceed 30 bits"
     if largest + abs(array.first) + array.codes.shape[1] >= 2**30:
         return "column sums exceed 30 bits"
     codes = int(np.abs(array.codes.astype(np.int64)).max()) * int(np.abs(array.plane_weights).sum())
@@ -212,7 +213,7 @@ def _general(
         (packed.entry_starts, packed.levels.runs, packed.levels.run_starts, cells.runs, cells.run_starts),
         (packed.output_of, packed.bank_of, packed.weight_of, packed.levels.centre, packed.gain_of, packed.offset_of),
         (packed.scale, array.codes, np.int32(array.first), packed.low, packed.high),
-        (low_key, high_key, sd, np.float32(array.read_unit), fixed),
+        (low_key, high_key, sd, packed.unit_of, fixed),
         (packed.terms, packed.square_terms),
         (pedestal, made, packed.weights, packed.weights.astype(np.int32), limit),
         (sums, spreads, combined, values, out),

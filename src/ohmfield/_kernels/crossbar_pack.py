@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ohmfield._kernels.crossbar import LoweredArray, staircase
+from ohmfield._kernels.crossbar import LoweredArray, read_units, staircase
 from ohmfield._kernels.crossbar_vectors import COLUMNS, LOOKUP, entry_bytes, rows_per_entry
 
 SHORTEST_RUN = 20  # rows that byte sums must add up before they are widened, or 16-bit sums are as fast
@@ -45,6 +45,7 @@ class Packed:
     weight_of: np.ndarray  # int64 [columns]: weight of the bank
     gain_of: np.ndarray  # float32 [columns]
     offset_of: np.ndarray  # float32 [columns]
+    unit_of: np.ndarray  # float32 [columns], of per-cell read variance
     weights: np.ndarray  # int64 [planes]
     scale: np.ndarray  # float32 [banks]; 0 sends the bank through its code table
     shift: np.ndarray  # int16 [banks]; -1 where no shift gives the codes
@@ -63,10 +64,10 @@ class Packed:
 def pack(array: LoweredArray) -> Packed | None:
     """The kernel's layout of `array`; None where one entry's sums exceed 16 bits."""
     sides, shifts, terms = _bit_planes(array)
-    largest = _largest_sum(array.levels, array.starts)
+    largest = largest_sum(array.levels, array.starts)
     per_cell = array.read_variance if isinstance(array.read_variance, np.ndarray) else None
     if per_cell is not None:
-        largest = max(largest, _largest_sum(per_cell, array.starts))
+        largest = max(largest, largest_sum(per_cell, array.starts))
     wide = 16 if largest < 2**15 else 32
     centred = terms.shape[1] == 1
     levels, bits = _sums(array.levels, array.starts, 8, wide, centred) if wide == 16 and per_cell is None else None, 8
@@ -103,6 +104,7 @@ def pack(array: LoweredArray) -> Packed | None:
         offset_of=_by_column(
             np.zeros(array.levels.shape[1:], np.float32) if array.column_offset is None else array.column_offset
         ),
+        unit_of=_by_column(read_units(array)),
         weights=np.repeat(array.plane_weights, array.reads_per_group).astype(np.int64),
         scale=scale,
         shift=shift,
@@ -126,7 +128,7 @@ def _rows_per_run(sums: Sums, starts: np.ndarray) -> float:
     return math.inf if num_runs == places else float(starts[-1]) * places / (groups * num_runs)
 
 
-def _largest_sum(cells: np.ndarray, starts: np.ndarray) -> int:
+def largest_sum(cells: np.ndarray, starts: np.ndarray) -> int:
     """Largest size that a sum over one group can reach."""
     wide = cells.astype(np.int64)
     above = np.add.reduceat(np.maximum(wide, 0), starts[:-1], axis=0).max(initial=0)

@@ -153,7 +153,7 @@ def _products(source: int) -> tuple[Callable[..., None], Callable[..., None]]:
         entry_starts, runs, run_starts, cells_runs, cells_run_starts = layouts
         output_of, bank_of, weight_of, offset_of, gain_of, shift_of = columns
         scale, codes, first_value, low, high = curve
-        low_key, high_key, sd, unit, fixed = drawn
+        low_key, high_key, sd, unit_of, fixed = drawn
         terms, square_terms = combine
         pedestal, made, long_weights, plane_weights, limit = given
         sums, cells, combined, values, out = scratch
@@ -234,7 +234,7 @@ def _products(source: int) -> tuple[Callable[..., None], Callable[..., None]]:
                                 np.int64(high_key[chunk, group, bank].ctypes.data),
                                 np.int32(output * GOLDEN),
                                 spread,
-                                unit,
+                                unit_of[column],
                                 fixed[bank],
                             )
                             if draw == 0:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ohmfield._kernels.crossbar import CELL_DRAW, LoweredArray, shift_sums, staircase
+from ohmfield._kernels.crossbar import CELL_DRAW, LoweredArray, read_units, shift_sums, staircase
 from ohmfield.numerics import GOLDEN, MIX_1, MIX_2, NORMAL_A, NORMAL_B, Noise
 
 TILE_BYTES = {"cpu": 2**21, "cuda": 2**27}  # of the sums of one row group, all planes and banks
@@ -27,6 +27,7 @@ class Placed:
 
     levels: tuple[Tensor, ...]  # per group, float32 or float64 (what holds every value) [rows, banks * outputs]
     variance: tuple[Tensor, ...]  # the same for per-cell read variance, or empty
+    unit: Tensor  # float32 [banks, outputs], of that variance
     codes: Tensor  # float32 or float64 (what holds every sum over planes) [banks, table]
     weights: Tensor  # the same [planes and reads]
     scale: Tensor | None  # of the levels' type [banks, 1]: every bank is the plain staircase of this factor
@@ -104,6 +105,7 @@ def _place(array: LoweredArray, device: torch.device) -> Placed:
     return Placed(
         levels=groups(array.levels, kind),
         variance=variance,
+        unit=placed(read_units(array), np.float32),
         codes=placed(array.codes, code_kind),
         weights=placed(np.repeat(array.plane_weights, array.reads_per_group), code_kind),
         scale=placed(scale[:, None], kind) if bool((scale > 0.0).all()) else None,
@@ -188,7 +190,7 @@ def _values(
     square = digit.square()
     if placed.variance:
         cells = summed(placed.variance[group], square).float()
-        variance = cells * np.float32(array.read_unit).item() + placed.fixed[:, None]
+        variance = cells * placed.unit + placed.fixed[:, None]
     else:
         even = 0.0 if array.correlation == "vector" else float(np.float32(array.read_variance))
         variance = square.sum(dim=2).float()[:, :, None, None] * even + placed.fixed[:, None]
@@ -204,9 +206,8 @@ def _kept(array: LoweredArray, digit: Tensor, group: int, noise: Noise, first: i
     planes, vectors, rows = digit.shape
     start, banks, outputs = int(array.starts[group]), array.num_banks, array.num_outputs
     device = digit.device
-    unit = np.float32(array.read_unit)
     if isinstance(array.read_variance, np.ndarray):
-        variance = array.read_variance[start : start + rows].astype(np.float32) * unit
+        variance = array.read_variance[start : start + rows].astype(np.float32) * read_units(array)
     else:
         variance = np.full((rows, 1, 1), array.read_variance, dtype=np.float32)
     sd = torch.from_numpy(np.sqrt(variance) * np.float32(CELL_DRAW)).to(device)

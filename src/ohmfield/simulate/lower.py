@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -73,7 +75,10 @@ def lower(stored: Stored, slices: Slices, crossbar: Crossbar, driving: Driving, 
     levels = np.floor(stored.levels * grid + 0.5).astype(np.int32)
     rows = int(np.diff(driving.starts).max())
     pedestals = np.floor(pedestal * np.arange(rows * digit + 1) * grid + 0.5).astype(np.int64) if pedestal else None
-    variance, unit = _read_variance(read_std, driving.starts, digit, grid)
+    correlation = "vector" if crossbar.cell.noise_correlation == "vector" else "conversion"
+    variance, unit = 0.0, 1.0
+    if read_std is not None:
+        variance, unit = read_variance((read_std * grid) ** 2, driving.starts, digit, correlation)
     peak = math.sqrt(fixed * grid**2 + _largest_variance(variance, unit, driving.starts, digit))
     low, high = _reach(levels, driving.starts, digit, crossbar.dac.signed_digits(driving.signed_input))
     high += int(pedestals[-1]) if pedestals is not None else 0
@@ -123,7 +128,7 @@ def lower(stored: Stored, slices: Slices, crossbar: Crossbar, driving: Driving, 
         read_unit=unit,
         accumulator_bits=array.accumulator_bits if causes.clipping else None,
         overflow=array.overflow,
-        correlation="vector" if crossbar.cell.noise_correlation == "vector" else "conversion",
+        correlation=correlation,
     )
 
 
@@ -214,22 +219,44 @@ def _grid(levels: np.ndarray, starts: np.ndarray, digit: int, noisy: bool) -> in
     return int(max(needed, min(FINEST_GRID, fits)))
 
 
-def _read_variance(
-    std: np.ndarray | None, starts: np.ndarray, digit: int, grid: int
-) -> tuple[np.ndarray | float, float]:
-    """Variance of one read per bank and cell in (1 / grid level)^2: a number where all agree, else whole units."""
-    if std is None:
-        return 0.0, 1.0
-    variance = (std * grid) ** 2
+def _rounded_along(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """`values` [inputs, ...] as whole numbers (int64) whose running sums in each row group are those rounded half up.
+
+    So the sum of a group errs by at most a half, and that of any neighbours in it by at most one, whatever they have
+    in common; rounded one by one, equal values err alike and their errors add up. Whole values stay as they are.
+    """
+    rounded = np.empty(values.shape, dtype=np.int64)
+    for low, high in pairwise(starts.tolist()):
+        sums = np.floor(np.cumsum(values[low:high], axis=0) + 0.5).astype(np.int64)
+        rounded[low:high] = np.diff(sums, axis=0, prepend=0)
+    return rounded
+
+
+def read_variance(
+    variance: Float[np.ndarray, "inputs banks outputs"],
+    starts: Int[np.ndarray, " groups"],
+    digit: int,
+    correlation: Literal["conversion", "vector"],
+) -> tuple[np.ndarray | float, np.ndarray | float]:
+    """`variance` of one read per bank and cell as the kernel takes it: one number where all agree, else whole units.
+
+    Each column has a unit of its own, float32 [banks, outputs]: its largest row group sums to 30000 units, so that the
+    kernel can add single bits in 16 bits and digits of `dac_bits` in 30. Units are rounded along the column, so a group
+    errs by half of one. Of draws that cells keep, each cell has up to 60000.
+    """
     if float(variance.min()) == float(variance.max()):
         return float(variance.flat[0]), 1.0
-    # Sums of units over a group stay below 2^15, so that the kernel can add them in 16 bits.
-    largest = float(_group_sums(variance, starts).max()) * digit**2
-    unit = largest / 30000.0
-    return np.floor(variance / unit + 0.5).astype(np.uint16), unit
+    if correlation == "vector":
+        unit = (variance.max(axis=0) / 60000.0).astype(np.float32)
+    else:
+        unit = (_group_sums(variance, starts).max(axis=0) / min(30000, 2**29 // digit**2)).astype(np.float32)
+    unit[unit == 0.0] = 1.0
+    parts = variance / unit
+    whole = np.floor(parts + 0.5) if correlation == "vector" else _rounded_along(parts, starts)
+    return whole.astype(np.uint16), unit
 
 
-def _largest_variance(variance: np.ndarray | float, unit: float, starts: np.ndarray, digit: int) -> float:
+def _largest_variance(variance: np.ndarray | float, unit: np.ndarray | float, starts: np.ndarray, digit: int) -> float:
     if isinstance(variance, np.ndarray):
-        return float(_group_sums(variance.astype(np.int64), starts).max()) * unit * digit**2
+        return float((_group_sums(variance.astype(np.int64), starts) * unit).max()) * digit**2
     return variance * int(np.diff(starts).max()) * digit**2
