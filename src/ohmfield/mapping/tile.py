@@ -68,6 +68,10 @@ class Tiling:
         rows = -(-self.geometry.rows // self.geometry.rows_active)
         return max(1, rows // self.row_groups)
 
+    def array_of(self, pack: int) -> int:
+        """Number of the first array, of those one above the other, that holds that pack."""
+        return pack // self._packs_per_array * -(-self.inputs // self.geometry.rows)
+
     @property
     def outputs_per_group(self) -> int:
         """Outputs of one group."""

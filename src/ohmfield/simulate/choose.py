@@ -12,7 +12,7 @@ from ohmfield.chip.units import Crossbar, DigitalCim
 from ohmfield.mapping.slice import slice_weights
 from ohmfield.mapping.tile import geometry
 from ohmfield.simulate.adders import ApproximateProduct
-from ohmfield.simulate.columns import with_columns
+from ohmfield.simulate.columns import with_columns, with_reference_columns
 from ohmfield.simulate.conversion import Causes, drive_of, output_step, rows_per_read
 from ohmfield.simulate.lower import Stored, loses_nothing, lower
 from ohmfield.simulate.plan import LayerPlan
@@ -45,9 +45,10 @@ def product_of(
     untouched = all(copy.circuits is None and np.array_equal(copy.levels, nominal) for copy in stored)
     quiet = not causes.reading or (unit.adc.enob is None and all(copy.read_std is None for copy in stored))
     references = reference_copies(layer, plan, unit, elapsed_s, causes, instance_noise(seed, plan.path, "age"))
+    references = [with_reference_columns(copy, plan, unit, seed, number) for number, copy in enumerate(references)]
     untouched = untouched and all(np.array_equal(copy.levels, np.round(copy.levels)) for copy in references)
     untouched = untouched and all(copy.read_std is None for copy in references)
-    untouched = untouched and (not references or causes.lossless or reference_is_exact(unit, plan.signed_input))
+    untouched = untouched and (not references or causes.lossless or reference_is_exact(unit, driving))
     if untouched and quiet and (causes.lossless or loses_nothing(unit, driving, slices, causes)):
         return exact_product(layer.codes, plan, chip)
     arrays = [lower(copy, slices, unit, driving, causes) for copy in stored]

@@ -40,19 +40,38 @@ def mismatch(unit: Crossbar, plan: LayerPlan, outputs: int, seed: int, copy: int
 
     Slices and sides of a weight lie side by side, outputs after one another, `columns_per_adc` columns at a converter.
     """
-    adc = unit.adc
-    if not adc.mismatched:
-        return Columns()
     held = geometry(unit, plan.weight_bits, plan.path)
     banks = unit.array.conversions_per_weight(plan.weight_bits)
     output, bank = np.arange(outputs), np.arange(banks)
     beside, place = np.divmod(output, held.weights_per_row)
     column = place * held.columns_per_weight + bank[:, None] * (held.columns_per_weight // banks)
-    converter = column // adc.columns_per_adc  # [banks, outputs]
+    return _drawn(unit, plan, column, beside, seed, copy)
+
+
+def with_reference_columns(stored: Stored, plan: LayerPlan, unit: Crossbar, seed: int, copy: int) -> Stored:
+    """`stored` reference columns, the last ones of each array, with the converters that they share there."""
+    kinds, beside = stored.levels.shape[1], np.arange(stored.levels.shape[2])
+    column = unit.array.columns - kinds + np.arange(kinds)
+    return replace(stored, columns=_drawn(unit, plan, column[:, None] + 0 * beside, beside, seed, copy))
+
+
+def _drawn(
+    unit: Crossbar,
+    plan: LayerPlan,
+    column: Int[np.ndarray, "banks outputs"],
+    beside: Int[np.ndarray, " outputs"],
+    seed: int,
+    copy: int,
+) -> Columns:
+    """Converters of a copy at physical columns of the arrays side by side; packs on one array read it through them."""
+    adc = unit.adc
+    if not adc.mismatched:
+        return Columns()
+    converter = column // adc.columns_per_adc
     blocks = _blocks(unit, plan)
     arrays = (int(blocks.max()) + 1, int(beside.max()) + 1)
-    noise = instance_noise(seed, plan.path, "converter").at(plan.wave, copy)
-    shape = (*arrays, -(-held.columns // adc.columns_per_adc))
+    noise = instance_noise(seed, plan.converters or plan.path, "converter").at(plan.wave, copy)
+    shape = (*arrays, -(-unit.array.columns // adc.columns_per_adc))
     gain = 1.0 + adc.gain_std * noise.at("gain").normal(shape).double().numpy()
     offset = adc.offset_lsb_std * noise.at("offset").normal(shape).double().numpy()
     return Columns(gain[blocks][:, beside, converter], offset[blocks][:, beside, converter])

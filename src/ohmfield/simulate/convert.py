@@ -197,6 +197,7 @@ def packs_of(
             starts=cut.starts if size == cut.pack_sizes[0] else np.array([0, size * inputs]),
             copies=site.copies,
             wave=site.wave,
+            converters="" if cut.packs == 1 else f"{path}@{cut.array_of(index)}",
             weight_zero=zero[first * each : (first + size) * each] if len(zero) > 1 else zero,
         )
         made.append((plan, (first, first + size)))

@@ -22,6 +22,7 @@ class LayerPlan:
     starts: Int[np.ndarray, " boundaries"]
     copies: int = 1
     wave: int = 0
+    converters: str = ""  # whose it shares, where packs lie on one array; empty: its own
     weight_zero: np.ndarray | float = 0.0  # zero point of the weights, per output or one for all
 
     def driving(self, gains: tuple[float, ...]) -> Driving:

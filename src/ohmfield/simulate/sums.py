@@ -7,6 +7,7 @@ their array.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -21,7 +22,8 @@ from ohmfield.chip.units import Crossbar
 from ohmfield.mapping.slice import Slices
 from ohmfield.numerics import Noise
 from ohmfield.simulate.conversion import Causes, Driving, hardware_step, output_step, pedestal_levels, signed_conversion
-from ohmfield.simulate.lower import Stored, lower
+from ohmfield.simulate.lower import Columns, Stored, bank_octaves, lower, plain_scale
+from ohmfield.spec import InputError
 
 Column = Literal["ones", "pedestal"]
 Counts = dict[str, float]
@@ -126,15 +128,19 @@ def _references(
     stored: Stored, starts: list[int], crossbar: Crossbar, driving: Driving, causes: Causes
 ) -> dict[Column, Reference]:
     """The reference columns of one copy; `stored` has them as banks and a column per block."""
-    gain = _reference_gain(crossbar, driving.signed_input)
-    step = output_step(crossbar, replace(driving, gains=(gain,)), causes)
+    gain = reference_gain(crossbar, driving)
+    step = output_step(crossbar, driving, causes) * (_ratio(crossbar, driving, gain) if causes.rounding else 1.0)
     made: dict[Column, Reference] = {}
     for bank, kind in enumerate(reference_kinds(crossbar)):
         arrays = []
         for low, high in pairwise(starts):
-            cut = Stored(
-                stored.levels[low:high, bank : bank + 1],
-                None if stored.read_std is None else stored.read_std[low:high, bank : bank + 1],
+            inside = (driving.starts[:-1] >= low) & (driving.starts[:-1] < high)
+            cut = replace(
+                stored,
+                levels=stored.levels[low:high, bank : bank + 1],
+                read_std=None if stored.read_std is None else stored.read_std[low:high, bank : bank + 1],
+                circuits=None,
+                columns=_converters(stored.columns, inside, bank),
             )
             groups = driving.starts[(driving.starts >= low) & (driving.starts <= high)] - low
             driven = replace(driving, starts=groups, gains=(gain,))
@@ -144,10 +150,19 @@ def _references(
     return made
 
 
-def reference_is_exact(crossbar: Crossbar, signed_input: bool) -> bool:
+def _converters(columns: Columns, inside: np.ndarray, bank: int) -> Columns:
+    """Those of one reference column at some of the row groups."""
+    gain, offset = (
+        None if values is None else (values if len(values) == 1 else values[inside])[:, bank : bank + 1]
+        for values in (columns.gain, columns.offset_lsb)
+    )
+    return Columns(gain, offset)
+
+
+def reference_is_exact(crossbar: Crossbar, driving: Driving) -> bool:
     """Whether ideal reference columns are converted without loss: whole levels, and a range that holds them."""
-    step = hardware_step(crossbar, signed_input) / _reference_gain(crossbar, signed_input)
-    high = crossbar.adc.limits(signed_conversion(crossbar, signed_input))[1]
+    step = hardware_step(crossbar, driving.signed_input) / reference_gain(crossbar, driving)
+    high = crossbar.adc.limits(signed_conversion(crossbar, driving.signed_input))[1]
     return step == 1.0 and _largest(crossbar) <= high and pedestal_levels(crossbar).is_integer()
 
 
@@ -156,9 +171,38 @@ def _largest(crossbar: Crossbar) -> float:
     return crossbar.array.rows_active * (2**crossbar.dac.bits - 1) * (1.0 + pedestal_levels(crossbar))
 
 
-def _reference_gain(crossbar: Crossbar, signed_input: bool) -> float:
-    """The largest gain whose range still holds a column of ones with every row driven."""
-    largest, step = _largest(crossbar), hardware_step(crossbar, signed_input)
-    high = crossbar.adc.limits(signed_conversion(crossbar, signed_input))[1]
-    holding = [gain for gain in crossbar.adc.gains if np.floor(largest * gain / step + 0.5) <= high]
-    return max(holding, default=min(crossbar.adc.gains))
+def reference_gain(crossbar: Crossbar, driving: Driving) -> float:
+    """The largest gain whose range still holds a column of ones with every row driven.
+
+    Of those that a shift brings to the finest step of the layer, or the declared multiplier of a digital correction:
+    `InputError` where only others hold it. Where none does, the one that holds most.
+    """
+    largest, step = _largest(crossbar), hardware_step(crossbar, driving.signed_input)
+    high = crossbar.adc.limits(signed_conversion(crossbar, driving.signed_input))[1]
+    post, finest = crossbar.adc.post_calibration, max(driving.gains)
+    free = post is not None and post.fit == "scale_shift"
+    offered = sorted({*crossbar.adc.choices(), finest})
+    reached = [gain for gain in offered if _shifted(finest / gain) or (free and gain < finest)]
+    holding = [gain for gain in offered if np.floor(largest * gain / step + 0.5) <= high]
+    both = [gain for gain in reached if gain in holding]
+    if holding and not both:
+        raise InputError(
+            f"at gain {finest:g} of a layer no gain a power of two from it holds a reference column of ones: "
+            "use adc.gains in powers of two, array.sum_x digital, or declare adc.post_calibration scale_shift"
+        )
+    return max(both, default=min(reached))
+
+
+def _shifted(ratio: float) -> bool:
+    """Whether a shift does for a multiplication by it."""
+    octaves = math.log2(ratio)
+    return abs(octaves - round(octaves)) < 1e-9
+
+
+def _ratio(crossbar: Crossbar, driving: Driving, gain: float) -> float:
+    """Steps at `gain` over the finest of the layer, as far as a shift, or else the declared multiplier, knows it."""
+    steps = np.array([max(driving.gains) / gain, 1.0])
+    if _shifted(steps[0]):
+        return float(2.0 ** round(math.log2(steps[0])))
+    scale = float(plain_scale(crossbar, steps)[0]) / 2.0**crossbar.adc.fraction_bits
+    return scale * float(2.0 ** bank_octaves(steps)[0])

@@ -15,7 +15,7 @@ from ohmfield.numerics import Noise
 from ohmfield.simulate.conversion import check_ranges, level_uS
 from ohmfield.simulate.plan import LayerPlan
 from ohmfield.simulate.programmed import StoredLayer
-from ohmfield.simulate.sums import reference_slices
+from ohmfield.simulate.sums import reference_gain, reference_slices
 
 
 def instance_noise(seed: int, path: str, kind: str) -> Noise:
@@ -47,6 +47,8 @@ def program_layer(
             references.append(_written(reference, unit, seed, plan.path, (*key, "reference")))
     gains = gains or (min(unit.adc.gains),) * unit.array.conversions_per_weight(plan.weight_bits)
     check_ranges(unit, plan.signed_input, gains)
+    if unit.reference_columns:
+        reference_gain(unit, plan.driving(gains))  # refuses ranges that none of their columns can take
     stored = torch.stack(references).numpy() if references else None
     return StoredLayer(codes.astype(np.int64), torch.stack(copies).numpy(), gains, reference_uS=stored)
 
