@@ -24,6 +24,8 @@ CHOICES: dict[str, list[Any]] = {
     "sum_x": ["analog"],
     "accumulator_bits": [14],
     "overflow": ["wrap"],
+    "readout": ["current"],
+    "capacitor_fF": [0.1],
     "subtract": ["digital"],
     "fraction_of": ["g_max", "target"],
     "rule": ["float", "truncated"],
@@ -123,6 +125,14 @@ def analog_sram() -> Chip:
     return build(Chip, plain)
 
 
+def sharing_charge() -> Chip:
+    """`analog sram` whose columns give the mean of capacitors small enough to be noisy."""
+    plain = to_plain(analog_sram())
+    plain["units"]["crossbar"]["array"]["readout"] = "charge_share"
+    plain["units"]["crossbar"]["cell"]["capacitor_fF"] = 0.05
+    return build(Chip, plain)
+
+
 def with_cell(encoding: Any = "differential", **cell: Any) -> Chip:
     """`rram-40nm` with another cell; an offset shows the pedestal of one that errs in nothing."""
     plain = to_plain(load("rram-40nm"))
@@ -146,6 +156,7 @@ CHIPS = {
     "rram-40nm": load("rram-40nm"),
     "dcim-28nm": load("dcim-28nm"),
     "analog sram": analog_sram(),
+    "charge sharing": sharing_charge(),
     "pcm": drifting(),
     "measured rram": with_cell(kind="rram-measured", **WARM | {"g_min_uS": 10.0, "g_max_uS": 40.0}),
     "sonos": with_cell(kind="sonos", **WARM),
@@ -169,6 +180,7 @@ CHIPS = {
 # Fields that say something only beside others.
 ELSEWHERE = {CROSSBAR + "adc." + name: "corrected" for name in ("columns_per_adc", "range")}
 ELSEWHERE[CROSSBAR + "array.sum_x"] = "rram with offset"
+ELSEWHERE[CROSSBAR + "array.readout"] = ELSEWHERE[CROSSBAR + "cell.capacitor_fF"] = "charge sharing"
 ELSEWHERE[CROSSBAR + "array.overflow"] = "narrow sums"
 # All of the first chip, and what each other one adds.
 ADDED: dict[str, str | tuple[str, ...]] = dict.fromkeys(CHIPS, "units.crossbar.adc.") | {
@@ -176,6 +188,10 @@ ADDED: dict[str, str | tuple[str, ...]] = dict.fromkeys(CHIPS, "units.crossbar.a
     "dcim-28nm": "units.",
     "analog sram": "units.crossbar.cell.",
     **dict.fromkeys(("measured rram", "sonos", "fefet", "rom"), "units.crossbar.cell."),
+    "charge sharing": (
+        *("units.crossbar.array." + name for name in ("readout", "rows_active", "read_voltage_V")),
+        "units.crossbar.cell.",
+    ),
     "pcm": ("units.crossbar.cell.", "units.crossbar.compensate."),
     "approximate dcim": "units.digital_cim.approximate.",
     "rram with wires": "units.crossbar.array.wires.",

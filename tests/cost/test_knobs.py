@@ -86,6 +86,7 @@ BETTER: list[tuple[str, Any, Any]] = [
 NEUTRAL = {
     CROSSBAR + "max_copies",  # other draws of the same errors
     CROSSBAR + "array.rows",  # where row groups end
+    CROSSBAR + "array.readout",  # of other cells
     CROSSBAR + "array.encoding",
     CROSSBAR + "array.subtract",
     CROSSBAR + "array.wires",  # whether resistance is modelled at all

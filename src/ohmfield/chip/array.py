@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ohmfield.chip.readout import ReadoutName
 from ohmfield.chip.wires import Wires
 from ohmfield.spec import InputError, knob, spec
 
@@ -41,6 +42,9 @@ class Array:
     cell_bits: int = knob("both", 2, ge=1, le=8, doc="bits stored in one cell")
     encoding: EncodingName = knob("both", "differential", doc="how a signed weight is written as cells")
     subtract: Literal["analog", "digital"] = knob("both", "analog", doc="pairs subtracted before or after conversion")
+    readout: ReadoutName = knob(
+        "both", "current", doc="what a column gives: its current, or the mean of its capacitors over all rows connected"
+    )
     sum_x: Literal["digital", "analog"] = knob(
         "both", "digital", doc="inputs summed by a counter, or by reference columns with conversions of their own"
     )

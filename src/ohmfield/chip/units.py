@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ohmfield.chip import library
+from ohmfield.chip import library, readout
 from ohmfield.chip.adc import Adc
 from ohmfield.chip.adders import ApproximateAdder
 from ohmfield.chip.array import Array
@@ -84,6 +84,7 @@ class Crossbar(Unit):
                 f"dac.skip zero_bits: {self.adc.bits} bits of the converter cannot hold one row of "
                 f"{self.array.cell_bits}-bit cells; use more adc.bits or fewer cell_bits"
             )
+        readout.check(self)
         wires = self.array.wires
         if wires and wires.input_on == "gate" and (np.any(self.dac.bits > 1) or self.dac.bipolar):
             raise ValueError(
@@ -197,7 +198,8 @@ class Crossbar(Unit):
         gain_pJ = process.analog_pJ(AMPLIFIER_FJ.value()) * (self.front_gain() - 1.0)
         conversion = self.adc.conversion(process)
         trimmed = ActionCost(conversion.energy_pJ * self.trim_factor(), conversion.latency_ns)
-        converted = trimmed + self.cell.sense(process) + ActionCost(line_pJ + gain_pJ)
+        connect_pJ = readout.connect_pJ(process, self.array, 2 if self.pairs else 1)
+        converted = trimmed + self.cell.sense(process) + ActionCost(line_pJ + gain_pJ + connect_pJ)
         return converted if wires is None else converted + wires.sense(process, self.array.read_ns)
 
     def control(self, process: Process) -> ActionCost:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ohmfield.chip.chip import Chip
+from ohmfield.chip.readout import ASSUMPTIONS as READOUT_ASSUMPTIONS
 from ohmfield.chip.units import Crossbar, DigitalCim, Unit
 from ohmfield.cost.actions import (
     LinearActions,
@@ -292,6 +293,8 @@ class _Billing:
                 lines += [f"assumed: cells of {name}: {line}" for line in unit.cell.assumptions]
                 lines += [f"assumed: drivers of {name}: {line}" for line in unit.dac.assumptions]
                 lines += [f"assumed: converters of {name}: {line}" for line in unit.adc.assumptions]
+                reading = READOUT_ASSUMPTIONS[unit.array.readout]
+                lines += [f"assumed: readout of {name}: {line}" for line in reading]
                 wires, compensate = unit.array.wires, unit.compensate
                 lines += [f"assumed: wires of {name}: {line}" for line in wires.assumptions] if wires else []
                 trims = compensate.assumptions if compensate else ()

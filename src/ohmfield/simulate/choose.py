@@ -13,7 +13,7 @@ from ohmfield.mapping.slice import slice_weights
 from ohmfield.mapping.tile import geometry
 from ohmfield.simulate.adders import ApproximateProduct
 from ohmfield.simulate.columns import with_columns, with_reference_columns
-from ohmfield.simulate.conversion import Causes, drive_of, output_step, rows_per_read
+from ohmfield.simulate.conversion import Causes, conversion_std, drive_of, output_step, rows_per_read
 from ohmfield.simulate.lower import Stored, loses_nothing, lower
 from ohmfield.simulate.plan import LayerPlan
 from ohmfield.simulate.products import CrossbarProduct, ExactProduct, InputOrder, Product
@@ -43,7 +43,7 @@ def product_of(
         ]
         stored = [with_columns(copy, layer, plan, unit, seed, number) for number, copy in enumerate(stored)]
     untouched = all(copy.circuits is None and np.array_equal(copy.levels, nominal) for copy in stored)
-    quiet = not causes.reading or (unit.adc.enob is None and all(copy.read_std is None for copy in stored))
+    quiet = not causes.reading or (conversion_std(unit, 1.0) == 0.0 and all(copy.read_std is None for copy in stored))
     references = reference_copies(layer, plan, unit, elapsed_s, causes, instance_noise(seed, plan.path, "age"))
     references = [with_reference_columns(copy, plan, unit, seed, number) for number, copy in enumerate(references)]
     untouched = untouched and all(np.array_equal(copy.levels, np.round(copy.levels)) for copy in references)

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ohmfield._kernels.crossbar import Drive
+from ohmfield.chip.scaling import REFERENCE_V
 from ohmfield.chip.units import Crossbar
+from ohmfield.simulate.readout import charge_std
 from ohmfield.spec import InputError
 
 REFERENCE_VOLTAGE_V, REFERENCE_READ_NS = 0.2, 10.0  # the read at which a converter's noise is declared in levels
@@ -117,7 +119,17 @@ def output_step(crossbar: Crossbar, driving: Driving, causes: Causes) -> float:
 
 
 def converter_std(crossbar: Crossbar, step: float) -> float:
-    """Rms noise of the converter in levels: fixed in charge, and a level's charge grows with read voltage and time."""
+    """Rms noise of the converter in levels: fixed in charge, and a level's charge grows with read voltage and time.
+
+    Where charge is shared it is fixed in voltage, declared for a read of 0.9 V; its time does not matter.
+    """
     array = crossbar.array
+    if array.readout == "charge_share":
+        return crossbar.adc.noise_levels(step) * REFERENCE_V / array.read_voltage_V
     reference = REFERENCE_VOLTAGE_V * REFERENCE_READ_NS
     return crossbar.adc.noise_levels(step) * reference / (array.read_voltage_V * array.read_ns)
+
+
+def conversion_std(crossbar: Crossbar, step: float) -> float:
+    """Rms noise of one conversion in levels, whatever is driven: of the converter, and of shared charge."""
+    return math.hypot(converter_std(crossbar, step), charge_std(crossbar))

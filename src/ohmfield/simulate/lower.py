@@ -16,7 +16,7 @@ from ohmfield.mapping.slice import Slices
 from ohmfield.simulate.conversion import (
     Causes,
     Driving,
-    converter_std,
+    conversion_std,
     drive_of,
     hardware_step,
     pedestal_levels,
@@ -65,7 +65,7 @@ def lower(stored: Stored, slices: Slices, crossbar: Crossbar, driving: Driving, 
     steps = np.array([base / gain for gain in driving.gains]) if causes.rounding else np.ones(len(driving.gains))
     digit = 2**crossbar.dac.bits - 1
     pedestal = pedestal_levels(crossbar)
-    fixed = converter_std(crossbar, base) ** 2 if causes.reading else 0.0
+    fixed = conversion_std(crossbar, base) ** 2 if causes.reading else 0.0
     read_std = stored.read_std if causes.reading and stored.read_std is not None and stored.read_std.any() else None
     columns = stored.columns if causes.rounding and causes.programming else Columns()
     exact = fixed == 0.0 and read_std is None and columns.gain is None and stored.circuits is None

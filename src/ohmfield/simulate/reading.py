@@ -14,6 +14,7 @@ from ohmfield.simulate.conversion import Causes, level_uS
 from ohmfield.simulate.lower import Stored
 from ohmfield.simulate.plan import LayerPlan
 from ohmfield.simulate.programmed import Programmed, StoredLayer
+from ohmfield.simulate.readout import over_connected
 from ohmfield.simulate.sums import reference_slices
 from ohmfield.simulate.wires import Circuits, effective_uS
 from ohmfield.simulate.writing import instance_noise, target_uS
@@ -32,13 +33,15 @@ def read_copy(
 
     `noise` is the copy's own stream. Each cell draws its ageing there once, the same at every age; frozen read noise
     and telegraph states are drawn once for each age. Wires replace each cell by what it counts for in the current of
-    its column, its read noise in proportion.
+    its column, its read noise in proportion; shared charge divides each by the mean capacitor of its column.
     """
     cell, level = unit.cell, level_uS(unit)
     stored, target = torch.from_numpy(conductances_uS), target_uS(slices, unit)
     aged = cell.age(stored, target, elapsed_s, noise.at("age"))
     scale = compensation(stored, aged) if unit.compensate is not None else 1.0
     analog = scale if unit.compensate is not None and unit.compensate.where == "analog" else 1.0
+    if unit.array.readout == "charge_share":
+        aged = over_connected(aged, target, unit, starts, noise.at("capacitors"))
     held, gain = (aged, analog) if causes.programming else (target, 1.0)
     levels = slices.bank_levels(unit.array.subtract).astype(np.float64)
     if causes.programming:

@@ -14,10 +14,11 @@ from ohmfield.chip.lines import CHARGE_FF
 from ohmfield.chip.process import Process
 from ohmfield.chip.scaling import REFERENCE_V
 from ohmfield.numerics import Noise
-from ohmfield.quantities import ActionCost, Number, PartCost, Span, span
+from ohmfield.quantities import PJ_PER_FJ, ActionCost, Number, PartCost, Span, span
 from ohmfield.spec import knob, spec
 
 NM_PER_UM = 1e3
+CAPACITOR_FF_PER_UM2 = 2.3  # of metal over a cell, at 22 nm; taken for every node
 # Mismatch at which a capacitor costs what the sources give (assumed: they state none), and the least that is priced.
 ANCHOR_MISMATCH, LEAST_MISMATCH = 0.01, 1e-3
 # 6T bit cell in squares of the node name, by node (NeuroSim): it shrinks more slowly than the name below 22 nm.
@@ -63,6 +64,9 @@ class SramCell(Cell):
     mismatch: float = knob(
         "both", ANCHOR_MISMATCH, ge=0, le=1, doc="sd of a cell's capacitor, of its value; less costs charge"
     )
+    capacitor_fF: float | None = knob(
+        "both", None, gt=0, le=1e3, doc="capacitor that matches to 0.01; charge_share needs it; default: the sources'"
+    )
 
     def program_std_uS(self, target_uS: Tensor) -> Tensor:
         """Standard deviation of what a cell adds: its capacitor is what it was made, whatever is written."""
@@ -76,6 +80,11 @@ class SramCell(Cell):
         """Capacitor over that of the sources: mismatch falls with the root of the area (Pelgrom), 1e-3 at least."""
         return (ANCHOR_MISMATCH / np.maximum(self.mismatch, LEAST_MISMATCH)) ** 2
 
+    def capacitance_fF(self) -> Number:
+        """Capacitor of a cell where one is named: `capacitor_fF`, and what its matching adds."""
+        assert self.capacitor_fF is not None
+        return self.capacitor_fF * self.area_factor()
+
     def sense(self, process: Process) -> ActionCost:
         """Charge settles by itself: no amplifier, its energy is in `read`."""
         return ActionCost(span(0.0))
@@ -86,6 +95,9 @@ class SramCell(Cell):
     def read(self, process: Process, mean_uS: Number, array: Array) -> ActionCost:
         """C V^2 of the cell's capacitor at half fill (where the anchors were measured), in proportion to the fill."""
         fill = mean_uS / (0.5 * np.asarray(self.g_max_uS))
+        if self.capacitor_fF is not None:
+            energy_fJ = span(0.5) * fill * self.capacitance_fF() * np.asarray(array.read_voltage_V) ** 2
+            return ActionCost(energy_fJ * PJ_PER_FJ, span(1.0) * array.read_ns)
         # `analog_pJ` scales C with the node and V from the supply; here the line swings by the read voltage instead.
         swing = (np.asarray(array.read_voltage_V) / process.supply_V) ** 2
         energy_pJ = process.analog_pJ(CHARGE_FF.value() * REFERENCE_V**2) * swing * fill
@@ -95,4 +107,8 @@ class SramCell(Cell):
         return write_bit(process)
 
     def part(self, process: Process) -> PartCost:
-        return process.powered(six_transistor_um2(process.node_nm) * ANALOG_OVER_6T.value())
+        """Transistors; the capacitor lies over them, and sets the area where it is the larger."""
+        transistors_um2 = six_transistor_um2(process.node_nm) * ANALOG_OVER_6T.value()
+        if self.capacitor_fF is None:
+            return process.powered(transistors_um2)
+        return process.powered(np.maximum(transistors_um2, self.capacitance_fF() / CAPACITOR_FF_PER_UM2))
