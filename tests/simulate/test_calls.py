@@ -14,11 +14,12 @@ from torch.nn import functional as F
 from idioms import Timm, Vision
 from ohmfield.chip.cells import RramCell
 from ohmfield.chip.chip import Chip
-from ohmfield.chip.fixed import requantise
+from ohmfield.chip.fixed import Word, requantise
 from ohmfield.chip.units import Crossbar, DigitalCim
 from ohmfield.deploy import Recipe, deploy
 from ohmfield.mapping.place import place
 from ohmfield.mapping.trace import trace
+from ohmfield.numerics import Grid
 from ohmfield.simulate.calls import ChipProduct
 from ohmfield.simulate.convert import chip_layers, convert, convert_unchanged
 from ohmfield.simulate.formats import CalledFormat, ProductFormat, choose_formats
@@ -158,6 +159,16 @@ def test_attention_equals_its_integers() -> None:
     scores = scores.masked_fill(torch.ones(5, 5, dtype=torch.bool).triu(1), -math.inf)
     mixed = product("(model).values#0", torch.softmax(scores, -1), v).transpose(1, 2).flatten(2)
     assert torch.equal(predict(module, x), layer("proj", mixed))
+
+
+@pytest.mark.parametrize("length", [257, 511, 512])
+def test_products_of_unsigned_operands_are_exact(length: int) -> None:
+    """From 259 products of 255 by 255 on, a sum leaves the 24 bits of a float32; words of 4 show an error of 1."""
+    unsigned = Grid(bits=8, signed=False, scale=1.0)
+    product = ChipProduct("p", ProductFormat(unsigned, unsigned, Word(24, -2)), small_chip(DigitalCim())).eval()
+    a = torch.randint(230, 256, (4, 70, length), generator=torch.Generator().manual_seed(1))
+    b = torch.randint(230, 256, (4, length, 90), generator=torch.Generator().manual_seed(2))
+    assert torch.equal(product(a.float(), b.float()).long(), (a @ b + 2) // 4 * 4)
 
 
 def test_written_operands_are_billed_for_every_item() -> None:

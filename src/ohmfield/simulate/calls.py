@@ -44,7 +44,7 @@ class ChipProduct(nn.Module):
         with torch.no_grad():
             left, right = _codes(a, form.first), _codes(b, form.second)
             self._count(left)
-            largest = a.shape[-1] * 2 ** (form.first.bits + form.second.bits - 1)
+            largest = a.shape[-1] * _largest(form.first) * _largest(form.second)
             kind = torch.float32 if largest < 2**24 else torch.float64  # sums below 2^24 (2^53) are exact
             sums = torch.from_numpy(left).to(kind) @ torch.from_numpy(right).to(kind)
             # Both scales are powers of two: the requantiser shifts, whatever its rule.
@@ -62,6 +62,11 @@ class ChipProduct(nn.Module):
             drive="twos_complement" if signed else "unsigned",
         )
         tally.count(self.operator, **order.count(vectors))
+
+
+def _largest(grid: Grid) -> int:
+    """Largest magnitude of a code: near 2^bits where codes have no sign, half of that where they do."""
+    return max(-grid.low, grid.high)
 
 
 def _codes(values: Tensor, grid: Grid) -> np.ndarray:
