@@ -167,6 +167,10 @@ CHIPS = {
     **{f"rram with {kind}": with_crossbar(adc={"kind": kind}) for kind in ADCS},
     "approximate dcim": approximate(),
     "rram with wires": with_crossbar(array={"wires": WIRES, "columns": 64}),
+    "rram with dead lines": with_crossbar(
+        cell={"stuck_low_rate": 0.01},
+        array={"dead_row_rate": 0.05, "dead_column_rate": 0.05, "spare_rows": 2, "spare_columns": 2},
+    ),
     "corrected": with_crossbar(
         adc={
             "step_levels": 4.0,
@@ -179,6 +183,7 @@ CHIPS = {
 }
 # Fields that say something only beside others.
 ELSEWHERE = {CROSSBAR + "adc." + name: "corrected" for name in ("columns_per_adc", "range")}
+ELSEWHERE |= {CROSSBAR + f"array.spare_{lines}": "rram with dead lines" for lines in ("rows", "columns")}
 ELSEWHERE[CROSSBAR + "array.sum_x"] = "rram with offset"
 ELSEWHERE[CROSSBAR + "array.readout"] = ELSEWHERE[CROSSBAR + "cell.capacitor_fF"] = "charge sharing"
 ELSEWHERE[CROSSBAR + "array.overflow"] = "narrow sums"
@@ -197,4 +202,5 @@ ADDED: dict[str, str | tuple[str, ...]] = dict.fromkeys(CHIPS, "units.crossbar.a
     "rram with wires": "units.crossbar.array.wires.",
     "rram with offset": "units.crossbar.array.sum_x",
     "narrow sums": "units.crossbar.array.overflow",
+    "rram with dead lines": "units.crossbar.array.spare_",
 }

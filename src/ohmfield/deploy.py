@@ -196,7 +196,7 @@ def deploy(
     workload = Workload(shapes, what.items, what.inference, tally=losses.tally, tally_items=ran)
     codes = histograms(module, chip, programmed, chosen)
     notes += [line for line in [staying(placed(shapes, placement))] if line]
-    notes += _paths(module, chip, recipe, what) + _clipped(codes)
+    notes += _paths(module, chip, recipe, what) + _lines(programmed) + _clipped(codes)
     return Deployment(
         chip=chip,
         recipe=recipe,
@@ -311,6 +311,12 @@ def grown_projection(chip: Chip, like: Float[Tensor, "dim num"], noise: Noise) -
             bandwidth = float(like.square().mean().sqrt())
             return difference * (bandwidth / spread)
     return None
+
+
+def _lines(programmed: Programmed) -> list[str]:
+    """What was done about dead lines and stuck cells, for each layer that has any."""
+    told = {path: layer.lines.told() for path, layer in programmed.layers.items() if layer.lines is not None}
+    return [f"{path}: {said}, over all copies and arrays" for path, said in told.items() if said]
 
 
 def _clipped(codes: dict[str, CodeHistogram]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from ohmfield.chip.readout import ReadoutName
 from ohmfield.chip.wires import Wires
@@ -36,6 +36,10 @@ ENCODINGS: dict[EncodingName, Encoding] = {
 class Array:
     """One array of cells with its read order. A *pair* is two physical columns."""
 
+    assumptions: ClassVar[tuple[str, ...]] = (
+        "a spare line is a whole line with its share of drivers and converters, a register of the address it stands in "
+        "for and a comparator; changing over takes no time, and the test that finds bad lines is not billed",
+    )  # of its spares
     rows: int = knob("both", 256, ge=1, le=8192, doc="stored rows of one array")
     columns: int = knob("cost", 256, ge=1, le=8192, doc="physical columns of one array")
     rows_active: int = knob("both", 128, ge=1, le=8192, doc="rows driven in one conversion (a row group)")
@@ -60,6 +64,10 @@ class Array:
     overflow: Literal["saturate", "wrap"] = knob("both", "saturate", doc="what a narrow accumulator does past its end")
     sample_and_hold: bool = knob("cost", True, doc="the next read settles while the last is converted")
     wires: Wires | None = knob("both", None, doc="resistance of the lines; none: not modelled")
+    spare_rows: int = knob("both", 0, ge=0, le=1024, doc="rows that stand in for the worst ones after a test")
+    spare_columns: int = knob("both", 0, ge=0, le=1024, doc="columns that stand in for the worst ones after a test")
+    dead_row_rate: float = knob("environment", 0.0, ge=0, le=1, doc="share of rows that drive nothing, spares too")
+    dead_column_rate: float = knob("environment", 0.0, ge=0, le=1, doc="share of columns that read nothing, spares too")
 
     def __post_init__(self) -> None:
         if self.rows_active > self.rows:
@@ -68,6 +76,16 @@ class Array:
             raise ValueError(f"cell_bits {self.cell_bits}: {self.encoding} weights use cells of one bit")
         if self.sum_x == "analog" and self.wires is not None:
             raise ValueError("sum_x analog: the wires of reference columns are not modelled; use digital, or no wires")
+
+    @property
+    def built_rows(self) -> int:
+        """Rows that stand in one array, spares included."""
+        return self.rows + self.spare_rows
+
+    @property
+    def built_columns(self) -> int:
+        """Columns that stand in one array, spares included."""
+        return self.columns + self.spare_columns
 
     @property
     def written(self) -> Encoding:

@@ -61,6 +61,12 @@ def _control(rows: Number, digit_bits: Number) -> library.Block:
     return library.register(rows * digit_bits) + library.Block(decoder.energy_fJ * 0.05, decoder.area_um2)
 
 
+def _remapping(array: Array) -> library.Block:
+    """The line that each spare stands in for: a register and a comparator of its address."""
+    bits = array.spare_rows * np.ceil(np.log2(array.rows)) + array.spare_columns * np.ceil(np.log2(array.columns))
+    return library.register(bits) + library.comparator(bits)
+
+
 @spec
 class Crossbar(Unit):
     """Analog arrays: cells, drivers and converters."""
@@ -183,14 +189,14 @@ class Crossbar(Unit):
     def drive(self, process: Process) -> ActionCost:
         wires = self.array.wires
         if wires is None:
-            return self.dac.drive(process, self.array.columns)
+            return self.dac.drive(process, self.array.built_columns)
         load = wires.row_load(process, self.cell.part(process).area_um2)
-        return self.dac.drive(process, self.array.columns * load) + wires.drive(process)
+        return self.dac.drive(process, self.array.built_columns * load) + wires.drive(process)
 
     def convert(self, process: Process) -> ActionCost:
         """One conversion with its column: line, amplifier, declared gain, converter."""
         wires = self.array.wires
-        line_fF = LINE_FF.value() * self.array.rows
+        line_fF = LINE_FF.value() * self.array.built_rows
         if wires is not None:
             line_fF = line_fF * wires.column_load(process, self.cell.part(process).area_um2)
         swing = (np.asarray(self.array.read_voltage_V) / process.supply_V) ** 2
@@ -207,7 +213,9 @@ class Crossbar(Unit):
         array = self.array
         block = _control(array.rows_active, self.dac.bits) + self.dac.selection(self.read_rows())
         read = ActionCost(process.gates_pJ(block.energy_fJ))
-        return read if array.wires is None else read + array.wires.select(process, array.rows_active, array.columns)
+        return (
+            read if array.wires is None else read + array.wires.select(process, array.rows_active, array.built_columns)
+        )
 
     def correct(self, process: Process) -> ActionCost:
         """One code corrected digitally."""
@@ -231,22 +239,23 @@ class Crossbar(Unit):
         if array.wires is not None:
             cell = process.powered(array.wires.spread_um2(process, cell.area_um2))
             driver = driver + array.wires.driver_part(process)
-        converters = np.ceil(np.asarray(array.columns) / adc.columns_per_adc)
+        converters = np.ceil(np.asarray(array.built_columns) / adc.columns_per_adc)
         gain_um2 = process.analog_um2(AMPLIFIER_UM2.value()) * (self.front_gain() - 1.0)
         sampler_um2 = process.analog_um2(SAMPLER_UM2.value()) * np.asarray(array.sample_and_hold, dtype=np.float64)
         trimmed = adc.part(process).times(self.trim_factor())
         converter = trimmed + self.cell.sense_part(process) + process.powered(gain_um2)
         width = self.accumulator_bits(weight_bits, input_bits)
+        control = _control(array.built_rows, self.dac.bits) + _remapping(array)
         registers = library.register(width).part(process).times(np.floor(array.columns / self._columns(weight_bits)))
         if adc.post_calibration is not None:
             own = adc.post_calibration.registers(adc.bits).part(process).times(array.columns / (2 if self.pairs else 1))
             registers += own + adc.post_calibration.correction(adc.bits).part(process).times(converters)
         return {
-            "cells": cell.times(array.rows * array.columns),
-            "drivers": driver.times(array.rows),
-            "adc": converter.times(converters) + process.powered(sampler_um2).times(array.columns),
+            "cells": cell.times(array.built_rows * array.built_columns),
+            "drivers": driver.times(array.built_rows),
+            "adc": converter.times(converters) + process.powered(sampler_um2).times(array.built_columns),
             "shift_add": library.adder(width).part(process).times(converters) + registers,
-            "control": (_control(array.rows, self.dac.bits) + self.dac.detector(self.read_rows())).part(process),
+            "control": (control + self.dac.detector(self.read_rows())).part(process),
         }
 
 

@@ -18,7 +18,7 @@ from ohmfield.simulate.lower import Stored, loses_nothing, lower
 from ohmfield.simulate.plan import LayerPlan
 from ohmfield.simulate.products import CrossbarProduct, ExactProduct, InputOrder, Product
 from ohmfield.simulate.programmed import StoredLayer
-from ohmfield.simulate.reading import copy_noise, read_copy, reference_copies
+from ohmfield.simulate.reading import reference_copies, stored_copy
 from ohmfield.simulate.sums import reference_is_exact, sum_correction
 from ohmfield.simulate.writing import instance_noise
 
@@ -38,8 +38,8 @@ def product_of(
     stored = [Stored(nominal, None)]
     if causes.programming or causes.reading or (causes.wires and unit.array.wires is not None):
         stored = [
-            read_copy(values, slices, unit, plan.starts, elapsed_s, causes, copy_noise(seed, plan.path, copy))
-            for copy, values in enumerate(layer.conductances_uS)
+            stored_copy(layer, plan, unit, slices, causes, seed, elapsed_s, copy)
+            for copy in range(len(layer.conductances_uS))
         ]
         stored = [with_columns(copy, layer, plan, unit, seed, number) for number, copy in enumerate(stored)]
     untouched = all(copy.circuits is None and np.array_equal(copy.levels, nominal) for copy in stored)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from ohmfield.files import write_atomic
+from ohmfield.simulate.spares import Lines
 from ohmfield.spec import InputError
 
 FORMAT = 1
@@ -27,6 +28,7 @@ class StoredLayer:
     gains: tuple[float, ...] = ()  # converter gain per bank
     registers: Int[np.ndarray, "copies two blocks banks outputs"] | None = None  # scale and shift of each column
     reference_uS: Float[np.ndarray, "copies inputs references 1 blocks"] | None = None  # columns that sum the inputs
+    lines: Lines | None = None  # which are dead or replaced by spares; none: no array has such
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +55,9 @@ class Programmed:
                 tensors[f"{name}:registers"] = np.ascontiguousarray(layer.registers)
             if layer.reference_uS is not None:
                 tensors[f"{name}:reference_uS"] = np.ascontiguousarray(layer.reference_uS)
+            if layer.lines is not None:
+                for kind, lines in vars(layer.lines).items():
+                    tensors[f"{name}:lines.{kind}"] = np.ascontiguousarray(lines)
         facts = {
             "format": FORMAT,
             "chip": self.chip,
@@ -86,4 +91,11 @@ def _stored_layer(tensors: Mapping[str, np.ndarray], name: str, gains: list[floa
         tuple(float(gain) for gain in gains),
         registers=tensors.get(f"{name}:registers"),
         reference_uS=tensors.get(f"{name}:reference_uS"),
+        lines=_lines(tensors, name),
     )
+
+
+def _lines(tensors: Mapping[str, np.ndarray], name: str) -> Lines | None:
+    if f"{name}:lines.rows" not in tensors:
+        return None
+    return Lines(*(tensors[f"{name}:lines.{field.name}"] for field in fields(Lines)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ohmfield.chip.units import Crossbar
@@ -28,16 +28,19 @@ def read_copy(
     elapsed_s: float,
     causes: Causes,
     noise: Noise,
+    dead: Bool[np.ndarray, "inputs slices sides outputs"] | None = None,
 ) -> Stored:
     """One copy in levels above g_min, banks as they are converted; nominal levels where programming is left out.
 
     `noise` is the copy's own stream. Each cell draws its ageing there once, the same at every age; frozen read noise
     and telegraph states are drawn once for each age. Wires replace each cell by what it counts for in the current of
     its column, its read noise in proportion; shared charge divides each by the mean capacitor of its column.
+    `dead` cells conduct nothing and make no noise at any age.
     """
     cell, level = unit.cell, level_uS(unit)
     stored, target = torch.from_numpy(conductances_uS), target_uS(slices, unit)
-    aged = cell.age(stored, target, elapsed_s, noise.at("age"))
+    off = torch.zeros((), dtype=torch.bool) if dead is None else torch.from_numpy(dead)
+    aged = cell.age(stored, target, elapsed_s, noise.at("age")).masked_fill(off, 0.0)
     scale = compensation(stored, aged) if unit.compensate is not None else 1.0
     analog = scale if unit.compensate is not None and unit.compensate.where == "analog" else 1.0
     if unit.array.readout == "charge_share":
@@ -48,8 +51,8 @@ def read_copy(
         levels = _banks((held * gain - cell.g_min_uS) / level, unit, spread=False).double().numpy()
     std = torch.zeros_like(aged)
     if causes.reading:
-        now = cell.switch(aged, noise.at("telegraph"), elapsed_s)
-        std = cell.read_std_uS(stored, aged, elapsed_s, unit.array)
+        now = cell.switch(aged, noise.at("telegraph"), elapsed_s).masked_fill(off, 0.0)
+        std = cell.read_std_uS(stored, aged, elapsed_s, unit.array).masked_fill(off, 0.0)
         if cell.noise_correlation == "frozen":
             now = (now + std * noise.at("frozen", elapsed_s).normal(tuple(std.shape)).to(std.dtype)).clamp_min(0.0)
             std = torch.zeros_like(std)
@@ -88,8 +91,9 @@ def reference_copies(
     inputs, _, _, blocks = layer.reference_uS.shape[1:]
     slices = reference_slices(unit, inputs, blocks)
     return [
-        read_copy(values, slices, unit, plan.starts, elapsed_s, causes, noise.at("reference", copy))
+        read_copy(values, slices, unit, plan.starts, elapsed_s, causes, noise.at("reference", copy), dead)
         for copy, values in enumerate(layer.reference_uS)
+        for _, dead in [dead_cells(layer, plan, unit, copy)]
     ]
 
 
@@ -97,10 +101,36 @@ def banked_copy(
     programmed: Programmed, plan: LayerPlan, unit: Crossbar, slices: Slices, causes: Causes, copy: int = 0
 ) -> Stored:
     """One copy of a layer of an instance as its converters see it, at the instance's age."""
-    conductances_uS = programmed.layers[plan.path].conductances_uS
-    assert conductances_uS is not None
-    noise = copy_noise(programmed.seed, plan.path, copy)
-    return read_copy(conductances_uS[copy], slices, unit, plan.starts, programmed.elapsed_s, causes, noise)
+    return stored_copy(
+        programmed.layers[plan.path], plan, unit, slices, causes, programmed.seed, programmed.elapsed_s, copy
+    )
+
+
+def stored_copy(
+    layer: StoredLayer,
+    plan: LayerPlan,
+    unit: Crossbar,
+    slices: Slices,
+    causes: Causes,
+    seed: int,
+    elapsed_s: float,
+    copy: int,
+) -> Stored:
+    """One copy of `layer` as its converters see it."""
+    assert layer.conductances_uS is not None
+    noise, (dead, _) = copy_noise(seed, plan.path, copy), dead_cells(layer, plan, unit, copy)
+    return read_copy(layer.conductances_uS[copy], slices, unit, plan.starts, elapsed_s, causes, noise, dead)
+
+
+def dead_cells(
+    layer: StoredLayer, plan: LayerPlan, unit: Crossbar, copy: int
+) -> tuple[
+    Bool[np.ndarray, "inputs slices sides outputs"] | None, Bool[np.ndarray, "inputs references 1 blocks"] | None
+]:
+    """The cells of one copy and of its reference columns that lie on dead lines; None where no line can be dead."""
+    if layer.lines is None:
+        return None, None
+    return layer.lines.dead_cells(unit, plan.weight_bits, copy)
 
 
 def copy_noise(seed: int, path: str, copy: int) -> Noise:
