@@ -168,6 +168,7 @@ def test_ranges_and_corrections_can_see_the_instance(field: Field, signal: Point
     made = deploy(field, small_chip(unit), signal, recipe, seed=3)
     assert len({gain for layer in made.programmed.layers.values() for gain in layer.gains}) == 1
     assert any("ranges this instance at its age" in note for note in made.notes)
+    assert made.workload.range_vectors == 256 / recipe.inferences_between
     uncorrected = deploy(field, small_chip(plain), signal, recipe, seed=3)
     assert made.quality["psnr_dB"] > uncorrected.quality["psnr_dB"] + 1.0
     assert abs(made.instances([3])[0] - made.quality["psnr_dB"]) < 1e-9

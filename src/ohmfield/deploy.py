@@ -71,6 +71,7 @@ class Recipe:
         "label", None, gt=0, le=100, doc="noise-aware: largest weight, in sd of its output"
     )
     allow_waves: bool = knob("cost", True, doc="weights that do not fit are written in turns; else they are refused")
+    inferences_between: float = knob("cost", 1e4, gt=0, doc="inferences between two calibrations that see an age")
     elapsed_s: float = knob("environment", 0.0, ge=0, doc="age of the instance, counted from its first read")
     arithmetic: Literal["exact", "moment_matched"] = knob("label", "exact", doc="every conversion, or its statistics")
 
@@ -193,7 +194,9 @@ def deploy(
     losses = waterfall(module, chip, programmed, what.inputs, what.headline, fitted_on, say)
     check_tally(shapes, losses.tally)
     ran = float(len(what.inputs))
-    workload = Workload(shapes, what.items, what.inference, tally=losses.tally, tally_items=ran)
+    times = {"design": 0.0, "instance": 1.0 / chip.inferences_per_write, "aged": 1.0 / recipe.inferences_between}
+    seen = VECTORS * times[recipe.calibration_sees]
+    workload = Workload(shapes, what.items, what.inference, tally=losses.tally, tally_items=ran, range_vectors=seen)
     codes = histograms(module, chip, programmed, chosen)
     notes += [line for line in [staying(placed(shapes, placement))] if line]
     notes += _paths(module, chip, recipe, what) + _lines(programmed) + _clipped(codes)

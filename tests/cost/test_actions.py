@@ -11,8 +11,9 @@ from ohmfield.chip.array import Array
 from ohmfield.chip.cells.rram import RramCell
 from ohmfield.chip.compensation import Compensation
 from ohmfield.chip.converters import FlashAdc, SarAdc
+from ohmfield.chip.correction import PostCalibration
 from ohmfield.chip.units import Crossbar
-from ohmfield.cost.actions import LinearActions, Rates, calibration_actions, linear_actions
+from ohmfield.cost.actions import LinearActions, Rates, calibrations, linear_actions
 from ohmfield.cost.evaluate import evaluate
 from ohmfield.mapping.place import place
 from ohmfield.mapping.tile import tile
@@ -24,13 +25,15 @@ def both(array: Array, operator: Operator, g_min_uS: float = 0.0) -> tuple[Linea
     made = chip(array=array)
     unit = made.units["crossbar"]
     assert isinstance(unit, Crossbar)
-    unit = replace(unit, cell=RramCell(g_min_uS=g_min_uS, g_max_uS=60.0))
+    compensate = Compensation(inferences_between=1.0)
+    unit = replace(unit, cell=RramCell(g_min_uS=g_min_uS, g_max_uS=60.0), compensate=compensate)
     made = replace(made, units={"crossbar": unit})
     workload = Workload(Shapes((operator,)), items=1)
     placement = place(workload.shapes, made, copies=1)
     site, cut = placement.sites[operator.id], tile(operator, unit, 8)
     plain = linear_actions(operator, site, unit, cut, Rates(workload), placement)
-    return plain, calibration_actions(operator, site, unit, cut, placement, Compensation(inferences_between=1.0))
+    (again,) = calibrations(operator, site, unit, cut, workload, placement)
+    return plain, again
 
 
 @pytest.mark.parametrize("groups", [1, 12, 40])
@@ -81,3 +84,25 @@ def test_what_is_assumed_of_trimming_and_of_effective_bits_is_said() -> None:
     assert effective in said(replace(unit, adc=FlashAdc(bits=6, enob=5.0)))
     assert effective not in said(replace(unit, adc=FlashAdc(bits=6)))
     assert effective not in said(replace(unit, adc=SarAdc(bits=6, enob=5.0)))  # its shape has a source
+
+
+def test_fits_of_registers_and_ranges_chosen_on_an_instance_are_read_and_billed() -> None:
+    """64 known vectors every 10 inferences; two vectors an inference at each of three gains."""
+    made = chip()
+    unit, workload = made.units["crossbar"], Workload(layers((256, 256)), items=1)
+    assert isinstance(unit, Crossbar)
+
+    def bill(adc: SarAdc, range_vectors: float = 0.0) -> tuple[float, float]:
+        changed = replace(made, units={"crossbar": replace(unit, adc=adc)})
+        work = replace(workload, range_vectors=range_vectors)
+        result = evaluate(changed, work, place(work.shapes, changed, copies=1))
+        adc_pJ = float(result.energy_pJ[1, 0, :, result.components.index("adc")].sum())
+        return adc_pJ, float(result.interval_ns[1, 0])
+
+    plain, interval_ns = bill(SarAdc())
+    fitted, longer_ns = bill(SarAdc(post_calibration=PostCalibration(inferences_between=10.0)))
+    assert fitted == pytest.approx(plain * (1.0 + 64 / 10.0))
+    assert longer_ns > 5.0 * interval_ns
+    gains = SarAdc(gains=(1.0, 2.0, 4.0))
+    assert bill(gains, 2.0)[0] == pytest.approx(bill(gains)[0] * (1.0 + 2.0 * 3))
+    assert bill(SarAdc(), 2.0) == (plain, interval_ns)  # one range: nothing to choose

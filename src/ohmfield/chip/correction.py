@@ -10,17 +10,21 @@ from ohmfield.chip import library
 from ohmfield.quantities import Number
 from ohmfield.spec import knob, spec
 
+FIT_VECTORS = 64  # known inputs of a fit, at densities from none to all rows
+
 
 @spec
 class PostCalibration:
     """`corrected = scale * code + shift` for every physical column, in registers; `offset` has the shift alone.
 
     Both have `bits - 1` binary places, and the scale lies in [0, 2). They are fitted on known inputs, read noise
-    averaged out, by least squares against what ideal cells and converters would give.
+    averaged out, by least squares against what ideal cells and converters would give. A fit sees the instance at its
+    age, so it is repeated, and every bill has its share of the reads.
     """
 
     fit: Literal["offset", "scale_shift"] = knob("both", "scale_shift", doc="what is corrected")
     bits: int = knob("both", 8, ge=2, le=16, doc="width of the scale; scale and shift have bits - 1 binary places")
+    inferences_between: float = knob("cost", 1e4, gt=0, doc="inferences between two fits of the registers")
 
     @property
     def fraction_bits(self) -> int:

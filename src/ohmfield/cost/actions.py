@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ohmfield.chip.compensation import Compensation
+from ohmfield.chip.correction import FIT_VECTORS
 from ohmfield.chip.units import Crossbar, DigitalCim, Unit
 from ohmfield.mapping.tile import Tiling
 from ohmfield.mapping.workload import Operator, Placement, Site, Workload
@@ -136,33 +136,64 @@ def _reads(operator: Operator, unit: Crossbar, cut: Tiling, rates: Rates, planes
     return rates.of(operator.id, "conversions", dense * per_vector, what) / per_vector
 
 
-def calibration_actions(
-    operator: Operator, site: Site, unit: Crossbar, cut: Tiling, placement: Placement, compensate: Compensation
-) -> LinearActions:
-    """What drift compensation adds to one inference: its share of a read of every copy with all rows at one.
+def calibrations(
+    operator: Operator, site: Site, unit: Crossbar, cut: Tiling, workload: Workload, placement: Placement
+) -> list[LinearActions]:
+    """What calibrations of an instance add to one inference: their share of the reads of every copy.
 
-    Row groups and packs in series, copies side by side; the codes are added to one sum. Reference columns are scaled
-    by the factor of the weights beside them: their rows are driven, their converters rest.
+    Drift compensation reads all rows at one, once. Registers of the converters are fitted on known inputs, the sums of
+    1, x, y, x^2 and xy. Ranges that were chosen on the instance saw their vectors at every gain on offer.
     """
-    share = 1.0 / compensate.inferences_between
-    reads = share * site.copies
+    planes = unit.dac.num_planes(placement.input_bits, signed=True)
+    digit, post, gains = 2**unit.dac.bits - 1, unit.adc.post_calibration, len(unit.adc.choices())
+    made = []
+    if unit.compensate is not None:
+        made.append(_known_reads(operator, site, unit, cut, placement, 1.0 / unit.compensate.inferences_between))
+    if post is not None:  # densities and sizes are a half each, on average
+        vectors = FIT_VECTORS / post.inferences_between
+        made.append(_known_reads(operator, site, unit, cut, placement, vectors, planes, digit=digit / 4, sums=5))
+    if workload.range_vectors and gains > 1:
+        vectors = workload.range_vectors * gains
+        made.append(_known_reads(operator, site, unit, cut, placement, vectors, planes, digit=digit / 2))
+    return made
+
+
+def _known_reads(
+    operator: Operator,
+    site: Site,
+    unit: Crossbar,
+    cut: Tiling,
+    placement: Placement,
+    vectors: float,
+    planes: int = 1,
+    *,
+    digit: float = 1.0,
+    sums: int = 1,
+) -> LinearActions:
+    """Reads of `vectors` on every copy, `digit` driven on each row; each code is added to that many `sums`.
+
+    Row groups and packs in series, copies side by side. Reference columns are scaled by the factor of the weights
+    beside them: their rows are driven, their converters rest.
+    """
+    reads = vectors * planes * site.copies
     inputs, outputs = operator.groups * operator.inputs, operator.groups * operator.outputs
     groups = float(cut.row_groups)
     if unit.dac.skip == "zero_bits":  # what reads few rows at a time reads all of them in several turns
         groups = float(np.ceil(np.diff(cut.starts) / unit.rows_per_read()).sum())
     conversions = reads * groups * outputs * unit.array.conversions_per_weight(placement.weight_bits)
+    driven = reads * inputs * digit
     return LinearActions(
-        vectors=reads,
-        planes=1,
-        driven=reads * inputs,
-        driven_share=1.0,
+        vectors=vectors * site.copies,
+        planes=planes,
+        driven=driven,
+        driven_share=digit / (2**unit.dac.bits - 1),
         reads=reads * groups * cut.packs * cut.column_blocks,
         looks=reads * groups * cut.packs * cut.column_blocks,
-        drives=reads * inputs * cut.column_blocks,
-        cell_reads=reads * inputs * _crossed(operator, unit, cut),
+        drives=driven * cut.column_blocks,
+        cell_reads=driven * _crossed(operator, unit, cut),
         conversions=conversions,
-        additions=conversions,
-        turns=share * groups * cut.groups / cut.row_groups * site.wave_span,
+        additions=conversions * sums,
+        turns=vectors * planes * groups * cut.groups / cut.row_groups * site.wave_span,
         first_turns=0.0,
         cells=0.0,
     )

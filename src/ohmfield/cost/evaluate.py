@@ -13,7 +13,7 @@ from ohmfield.cost.actions import (
     LinearActions,
     Rates,
     accumulator_bits,
-    calibration_actions,
+    calibrations,
     linear_actions,
     processor_work,
 )
@@ -138,8 +138,7 @@ class _Billing:
         if isinstance(unit, Crossbar):
             self.rates.note(operator.id, f"mean conductance: {unit.default_fill:g} of the range above g_min")
             turn_ns = self._crossbar(operator.id, unit, actions, width)
-            if unit.compensate is not None:
-                again = calibration_actions(operator, site, unit, cut, self.placement, unit.compensate)
+            for again in calibrations(operator, site, unit, cut, self.workload, self.placement):
                 calibrating_ns = self._crossbar(operator.id, unit, again, width) * again.turns
                 self.ledger.occupy(operator.id, stage, calibrating_ns, np.zeros_like(calibrating_ns))
         else:

@@ -79,6 +79,8 @@ class Workload:
     inference: str = "frame"
     tally: Tally = field(default_factory=Tally)
     tally_items: float = 0.0
+    range_vectors: float = 0.0
+    """vectors per inference on which converter ranges are chosen on the instance; 0: on the design"""
 
     def rate(self, operator: str, name: str, default: float) -> float:
         """Count of `name` per item of that operator, or `default` where nothing was counted."""

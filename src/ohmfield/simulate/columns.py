@@ -10,6 +10,7 @@ from jaxtyping import Int
 
 from ohmfield._kernels.crossbar import LoweredArray, conversions
 from ohmfield.chip.chip import Chip
+from ohmfield.chip.correction import FIT_VECTORS
 from ohmfield.chip.units import Crossbar
 from ohmfield.mapping.slice import slice_weights
 from ohmfield.mapping.tile import geometry
@@ -21,7 +22,6 @@ from ohmfield.simulate.programmed import Programmed, StoredLayer
 from ohmfield.simulate.reading import banked_copy
 from ohmfield.simulate.writing import instance_noise
 
-VECTORS = 64  # known inputs of the correction, at densities from none to all rows
 LEAST_CODES = 16  # fewer conversions inside the range tell nothing of a scale
 
 
@@ -95,8 +95,8 @@ def corrected(programmed: Programmed, plans: Mapping[str, LayerPlan], chip: Chip
 def known_inputs(plan: LayerPlan, inputs: int) -> Int[np.ndarray, "vectors inputs"]:
     """Input codes of every size at densities from 0 to 1; the same for every instance."""
     noise = Noise(0).at("known inputs", plan.path)
-    density = np.linspace(0.0, 1.0, VECTORS)[:, None]
-    shape = (VECTORS, inputs)
+    density = np.linspace(0.0, 1.0, FIT_VECTORS)[:, None]
+    shape = (FIT_VECTORS, inputs)
     largest = 2 ** (plan.input_bits - 1) - 1 if plan.signed_input else 2**plan.input_bits - 1
     size = noise.at("size").integers(largest + 1, shape).numpy()
     sign = 1 - 2 * noise.at("sign").integers(2, shape).numpy() if plan.signed_input else 1
