@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from ohmfield.chip.chip import Chip
@@ -271,7 +271,7 @@ def _converted(
     model: nn.Module,
     chip: Chip,
     placement: Placement,
-    coords: Float[Tensor, "num *dims"],
+    coords: Shaped[Tensor, "num *dims"],
     recipe: Recipe,
     ranges: Ranges | None = None,
 ) -> nn.Module:

@@ -52,7 +52,8 @@ def add_programming(ledger: Ledger, chip: Chip, workload: Workload, placement: P
             ledger.load_ns = ledger.load_ns + write_array(unit, chip, cut).latency_ns * waves
     _spill(ledger, chip, workload, placement)
     memory = chip.table_memory
-    for operator in workload.shapes.operators:
+    tables = {op.path: op for op in reversed(workload.shapes.operators) if op.kind == "table"}  # the first call of each
+    for operator in tables.values():
         if memory and placement.sites[operator.id].unit == TABLE_MEMORY:
             words = memory.accesses(table_bits(operator, chip)) / chip.inferences_per_write
             ledger.spend(operator.id, "programming", memory.write(chip.process), words)

@@ -58,13 +58,14 @@ def place(
             waves = max(waves, site.wave + site.wave_span)
         if waves > 1 and not allow_waves:
             raise InputError(*_too_large(name, layers, chip.units[name].num_arrays - pool.get(name, 0)))
-    free_bits = _table_capacity(chip)
+    free_bits, tables = _table_capacity(chip), dict[str, str]()
     for operator in shapes.operators:
         if operator.kind == "table":
-            bits = table_bits(operator, chip)
-            unit = _table_home(bits, free_bits, chip)
-            free_bits -= bits if unit == TABLE_MEMORY else 0.0
-            sites[operator.id] = Site(operator.id, unit)
+            if operator.path not in tables:  # stored once, however often it is read
+                bits = table_bits(operator, chip)
+                tables[operator.path] = _table_home(bits, free_bits, chip)
+                free_bits -= bits if tables[operator.path] == TABLE_MEMORY else 0.0
+            sites[operator.id] = Site(operator.id, tables[operator.path])
         elif operator.kind == "product":
             sites[operator.id] = _product_site(operator, chip, weight_bits)
         elif operator.kind != "linear":

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Shaped
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
@@ -73,8 +73,10 @@ def _conv(module: Any, call: Call) -> list[Operator]:
     return convolution(Window.of(module), module.weight, call)
 
 
-def _embedding(module: nn.Embedding, call: Call) -> list[Operator]:
+def _embedding(module: Any, call: Call) -> list[Operator]:
     reads = call.values / module.embedding_dim
+    if module.max_norm is not None:  # rows are rescaled in the table as they are read: floats
+        return [Operator(call.id(), "host", function="embedding, renorm", flops=3 * call.values, bytes=8 * call.values)]
     return [Operator(call.id(), "table", outputs=module.embedding_dim, rows=module.num_embeddings, reads=reads)]
 
 
@@ -141,7 +143,7 @@ _MOVES = frozenset({"cat", "stack", "clone", "copy_", "_to_copy", "index", "gath
 _NOTHING = frozenset({"as_strided_", "empty", "empty_like", "empty_strided", "new_empty", "_local_scalar_dense"})
 
 
-def trace(model: nn.Module, example: Float[Tensor, "items *dims"]) -> Shapes:
+def trace(model: nn.Module, example: Shaped[Tensor, "items *dims"]) -> Shapes:
     """The operators of `model` in the order they run, with the work of one item; `example` holds `items` of them.
 
     Runs the model once, without gradients. Ids are module path + call index, the same for a fused forward, a composed

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from ohmfield._kernels.crossbar import LoweredArray, conversions, digits, of_bank
@@ -47,7 +47,7 @@ Granularity = Literal["chip", "layer", "slice"]
 def choose_gains(
     module: nn.Module,
     chip: Chip,
-    coords: Float[Tensor, "num *dims"],
+    coords: Shaped[Tensor, "num *dims"],
     *,
     rule: Rule = "mse",
     granularity: Granularity = "layer",
@@ -94,7 +94,7 @@ def choose_gains(
 
 
 def layer_inputs(
-    module: nn.Module, coords: Float[Tensor, "num *dims"], most: int = VECTORS
+    module: nn.Module, coords: Shaped[Tensor, "num *dims"], most: int = VECTORS
 ) -> dict[str, Int[np.ndarray, "vectors inputs"]]:
     """Input codes that each converted linear layer sees at `coords`; at most `most`, evenly spread."""
     seen: dict[str, list[np.ndarray]] = {}
@@ -118,7 +118,7 @@ def _spread(codes: Int[np.ndarray, "vectors inputs"], most: int) -> Int[np.ndarr
 
 
 def histograms(
-    module: nn.Module, chip: Chip, programmed: Programmed, coords: Float[Tensor, "num *dims"]
+    module: nn.Module, chip: Chip, programmed: Programmed, coords: Shaped[Tensor, "num *dims"]
 ) -> dict[str, CodeHistogram]:
     """A code histogram per operator id, of the first copy of this instance, read noise left out."""
     made: dict[str, CodeHistogram] = {}

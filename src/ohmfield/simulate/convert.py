@@ -24,8 +24,16 @@ from ohmfield.mapping.window import CONVOLUTIONS, Window, as_matrix
 from ohmfield.mapping.workload import Operator, Placement
 from ohmfield.simulate.calls import ChipProduct, serve
 from ohmfield.simulate.convolution import ChipConv, ChipGroups
-from ohmfield.simulate.formats import ActivationFormat, CalledFormat, Formats, GatherFormat, LinearFormat, ProductFormat
-from ohmfield.simulate.layers import ChipActivation, ChipInterpolate, ChipLinear, ChipTable, Unchanged
+from ohmfield.simulate.formats import (
+    ActivationFormat,
+    CalledFormat,
+    Formats,
+    GatherFormat,
+    LinearFormat,
+    ProductFormat,
+    TableFormat,
+)
+from ohmfield.simulate.layers import ChipActivation, ChipEmbedding, ChipInterpolate, ChipLinear, ChipTable, Unchanged
 from ohmfield.simulate.observed import View
 from ohmfield.simulate.plan import LayerPlan
 from ohmfield.spec import InputError
@@ -106,6 +114,13 @@ def _activation(name: str) -> Converter:
     return convert_one
 
 
+def _embedding(path: str, table: nn.Module, target: Target) -> nn.Module:
+    form = target.formats.get(path)
+    if not isinstance(form, TableFormat) or not isinstance(table, nn.Embedding):
+        return Unchanged(table, path)
+    return ChipEmbedding(path, table, form)
+
+
 def _hash_grid(path: str, grid: nn.Module, target: Target) -> nn.Module:
     """The grid itself stays; its children and the width of its coordinates change, so it leaves its fused kernel."""
     assert isinstance(grid, HashGrid)
@@ -127,6 +142,7 @@ def _hash_grid(path: str, grid: nn.Module, target: Target) -> nn.Module:
 CONVERTERS: dict[type[nn.Module], Converter] = {
     nn.Linear: _linear,
     **dict.fromkeys(CONVOLUTIONS, _conv),
+    nn.Embedding: _embedding,
     nn.ReLU: _activation("relu"),
     HashGrid: _hash_grid,
     **{kind: _activation(name) for name, kind in ACTIVATIONS.items()},
@@ -145,6 +161,7 @@ UNCHANGED: tuple[type[nn.Module], ...] = (
 
 # A converted layer is traced as what it replaces, so a converted model has the operators of the model it was made from.
 TRACERS[ChipLinear] = TRACERS[nn.Linear]
+TRACERS[ChipEmbedding] = TRACERS[nn.Embedding]
 TRACERS[ChipConv] = TRACERS[ChipGroups] = lambda module, call: convolution(module.window, module.weight, call)
 TRACERS[ChipActivation] = lambda module, call: TRACERS[type(module.exact)](module.exact, call)
 TRACERS[Unchanged] = lambda module, call: TRACERS[type(module.inner)](module.inner, call)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from ohmfield.chip.chip import Chip
@@ -65,6 +65,13 @@ class GatherFormat:
     features: Word
 
 
+@dataclass(frozen=True)
+class TableFormat:
+    """Codes of the rows of an embedding: one power-of-two scale for the whole table."""
+
+    grid: Grid
+
+
 @dataclass(frozen=True, eq=False)
 class CalledFormat:
     """The format of function calls, and where they come from."""
@@ -73,7 +80,7 @@ class CalledFormat:
     site: Site
 
 
-Format = LinearFormat | ActivationFormat | GatherFormat | CalledFormat
+Format = LinearFormat | ActivationFormat | GatherFormat | TableFormat | CalledFormat
 Formats = Mapping[str, Format]
 """By module path; of function calls by the path of their weights, or else by operator id."""
 
@@ -82,7 +89,7 @@ def choose_formats(
     model: nn.Module,
     chip: Chip,
     placement: Placement,
-    coords: Float[Tensor, "num *dims"],
+    coords: Shaped[Tensor, "num *dims"],
     rule: Rule = "mse",
     input_scales: Mapping[str, float] | None = None,
 ) -> dict[str, Format]:
@@ -112,6 +119,11 @@ def choose_formats(
         elif unit_of(path, placement) == ACTIVATION:
             largest = float(seen.inputs[path].abs().max()) * HEADROOM
             formats[path] = ActivationFormat(word_for(largest, chip.activation.word_bits))
+    for path, module in model.named_modules():
+        if type(module) is nn.Embedding and chip.gather is not None and unit_of(path or ROOT, placement) is not None:
+            bits = chip.gather.table_bits
+            grid = fit_grid(module.weight, bits, rule=rule, symmetric=True, power_of_two=True)
+            formats[path or ROOT] = TableFormat(grid)
     for name, site in sites.items():
         form = _called(name, site, seen, second, rules)
         if form is not None:
@@ -146,7 +158,7 @@ def _called(
     return ProductFormat(grids[0], grids[1], word)
 
 
-def chunk_of(inputs: Float[Tensor, "items *dims"]) -> int:
+def chunk_of(inputs: Shaped[Tensor, "items *dims"]) -> int:
     """Items that one forward takes."""
     return max(1, min(CHUNK, CHUNK_VALUES // max(1, inputs[0].numel())))
 

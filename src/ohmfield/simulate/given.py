@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from ohmfield.numerics import Noise
@@ -25,10 +25,10 @@ CALIBRATION_INPUTS = 256  # of a batch; a field's coordinates are cheap, its rec
 class Given:
     """Inputs [items, ...] that are run, and what their outputs are held against."""
 
-    inputs: Float[Tensor, "items *dims"]
+    inputs: Shaped[Tensor, "items *dims"]
     score: Callable[[Float[Tensor, "items *outputs"]], dict[str, float]] = field(repr=False)
     metric: str  # the score that stands for all: in a waterfall, for other instances
-    calibration: Float[Tensor, "others *dims"] = field(repr=False)
+    calibration: Shaped[Tensor, "others *dims"] = field(repr=False)
     items: float  # of one inference
     inference: str
     note: str  # what calibration saw

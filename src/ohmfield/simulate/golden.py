@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Shaped
 from safetensors.numpy import save
 from torch import Tensor, nn
 
@@ -29,7 +29,7 @@ SCHEMA = 1
 
 
 def golden_vectors(
-    module: nn.Module, programmed: Programmed, path: str, coords: Float[Tensor, "num *dims"], vectors: int = 16
+    module: nn.Module, programmed: Programmed, path: str, coords: Shaped[Tensor, "num *dims"], vectors: int = 16
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Arrays and facts of the layer at `path`, first copy, for up to `vectors` of the inputs `coords` make.
 

@@ -22,7 +22,7 @@ from ohmfield.chip.gather_twin import axis_weights, interpolate
 from ohmfield.chip.twins import activate, output_word
 from ohmfield.numerics import Grid, straight_through
 from ohmfield.simulate.choose import exact_product
-from ohmfield.simulate.formats import ActivationFormat, GatherFormat, LinearFormat
+from ohmfield.simulate.formats import ActivationFormat, GatherFormat, LinearFormat, TableFormat
 from ohmfield.simulate.observed import View
 from ohmfield.simulate.plan import LayerPlan
 from ohmfield.simulate.products import Product
@@ -268,6 +268,24 @@ class ChipTable(nn.Module):
     def _row_scales(self) -> Tensor:
         sizes = self.form.offsets[1:] - self.form.offsets[:-1]
         return (2.0 ** -self.form.fractions.float()).repeat_interleave(sizes)[:, None]
+
+
+class ChipEmbedding(nn.Module):
+    """An embedding's rows in table memory, as codes; a row of `padding_idx` gets no gradient."""
+
+    def __init__(self, path: str, table: nn.Embedding, form: TableFormat) -> None:
+        super().__init__()
+        self.path, self.form, self.weight, self.padding_idx = path, form, table.weight, table.padding_idx
+
+    def codes(self) -> Int[Tensor, "rows features"]:
+        """int64 codes of the whole table as it is now."""
+        return self.form.grid.codes(self.weight.detach()).long()
+
+    def forward(self, rows: Int[Tensor, "*shape"]) -> Float[Tensor, "*shape features"]:
+        """Values of the rows that are read, exact multiples of the scale."""
+        if not self.training:
+            tally.count(_pass().operator(self.path), reads=float(rows.numel()))
+        return self.form.grid.fake(nn.functional.embedding(rows, self.weight, self.padding_idx))
 
 
 class ChipInterpolate(nn.Module):

@@ -13,7 +13,7 @@ from typing import TypeGuard
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from ohmfield.chip.chip import Chip
@@ -41,7 +41,7 @@ def with_noise(
     model: nn.Module,
     module: nn.Module,
     chip: Chip,
-    coords: Float[Tensor, "num *dims"],
+    coords: Shaped[Tensor, "num *dims"],
     *,
     gains: dict[str, tuple[float, ...]] | None = None,
     elapsed_s: float = 0.0,

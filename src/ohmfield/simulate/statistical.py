@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from ohmfield._kernels.crossbar import LoweredArray
@@ -61,7 +61,7 @@ class MomentMatchedProduct:
         return out, self.order.count(codes)
 
 
-def match_moments(module: nn.Module, coords: Float[Tensor, "num *dims"]) -> nn.Module:
+def match_moments(module: nn.Module, coords: Shaped[Tensor, "num *dims"]) -> nn.Module:
     """`module`, products through converters replaced by moment-matched ones, fitted on what they see at `coords`."""
     inputs = layer_inputs(module, coords, VECTORS)
     for path, layer in chip_layers(module).items():

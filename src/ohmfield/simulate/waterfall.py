@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from ohmfield.chip.chip import Chip
@@ -52,9 +52,9 @@ def waterfall(
     module: nn.Module,
     chip: Chip,
     programmed: Programmed,
-    coords: Float[Tensor, "num *dims"],
+    coords: Shaped[Tensor, "num *dims"],
     score: Callable[[Float[Tensor, "num *outputs"]], float],
-    fitted_on: Float[Tensor, "some *dims"] | None = None,
+    fitted_on: Shaped[Tensor, "some *dims"] | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Losses:
     """The prediction at `coords` scored after each cause is added. `module` ends with every cause installed.
@@ -82,7 +82,7 @@ def waterfall(
 
 
 def layer_losses(
-    module: nn.Module, chip: Chip, programmed: Programmed, inputs: Float[Tensor, "num *dims"]
+    module: nn.Module, chip: Chip, programmed: Programmed, inputs: Shaped[Tensor, "num *dims"]
 ) -> dict[str, dict[str, float]]:
     """For each layer on a crossbar, and each cause added in order, signal over error of the model's output in dB.
 
