@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
+from ohmfield.mapping.recurrent import CELLS as RECURRENT
+from ohmfield.mapping.recurrent import recurrent
 from ohmfield.mapping.window import Window
 
 ROOT = "(model)"
@@ -331,64 +333,6 @@ def _relu(in_place: bool = False) -> Callable[..., Any]:
     return relu
 
 
-def _recurrent(cell: str) -> Callable[..., Any]:
-    """`torch.lstm` and its kin, unrolled: weights of input and state are layers, gates run as they are."""
-
-    def run(calls: Calls, input: Tensor, state: Any, weights: Any, has_biases: Any, *rest: Any) -> Any:
-        num_layers, dropout, train, bidirectional, batch_first = (*rest, False)[:5]
-        if not isinstance(has_biases, bool) or input.dim() != 3:  # a packed sequence
-            return NotImplemented
-        x = input if batch_first else input.transpose(0, 1)
-        start = list(state) if cell == "lstm" else [state]
-        ends: list[list[Tensor]] = [[] for _ in start]
-        each, directions = len(weights) // (num_layers * (1 + bidirectional)), 1 + bidirectional
-        for layer in range(num_layers):
-            made = []
-            for direction in range(directions):
-                at = layer * directions + direction
-                w = weights[at * each : (at + 1) * each]
-                if each not in (2, 4):
-                    return NotImplemented  # a projection behind the state
-                biases = w[2:] if has_biases else (None, None)
-                seen = x.flip(1) if direction else x
-                driven = calls.linear(seen, w[0], biases[0])
-                now = [part[at] for part in start]
-                steps = []
-                for step in driven.unbind(1):
-                    now = _CELLS[cell](step, calls.linear(now[0], w[1], biases[1]), now)
-                    steps.append(now[0])
-                for kept, last in zip(ends, now, strict=True):
-                    kept.append(last)
-                whole = torch.stack(steps, 1)
-                made.append(whole.flip(1) if direction else whole)
-            x = torch.cat(made, -1)
-            if dropout and train and layer < num_layers - 1:
-                x = F.dropout(x, dropout)
-        return (x if batch_first else x.transpose(0, 1), *(torch.stack(kept) for kept in ends))
-
-    return run
-
-
-def _lstm_cell(x: Tensor, h: Tensor, state: list[Tensor]) -> list[Tensor]:
-    enter, forget, fresh, show = (x + h).chunk(4, -1)
-    cell = forget.sigmoid() * state[1] + enter.sigmoid() * fresh.tanh()
-    return [show.sigmoid() * cell.tanh(), cell]
-
-
-def _gru_cell(x: Tensor, h: Tensor, state: list[Tensor]) -> list[Tensor]:
-    (reset, keep, fresh), (reset_h, keep_h, fresh_h) = x.chunk(3, -1), h.chunk(3, -1)
-    keep = (keep + keep_h).sigmoid()
-    fresh = (fresh + (reset + reset_h).sigmoid() * fresh_h).tanh()
-    return [fresh + keep * (state[0] - fresh)]
-
-
-_CELLS: dict[str, Callable[[Tensor, Tensor, list[Tensor]], list[Tensor]]] = {
-    "lstm": _lstm_cell,
-    "gru": _gru_cell,
-    "rnn_tanh": lambda x, h, state: [(x + h).tanh()],
-    "rnn_relu": lambda x, h, state: [(x + h).relu()],
-}
-
 HANDLERS: dict[Any, Callable[..., Any]] = {
     F.linear: _linear,
     F.conv1d: _conv(1),
@@ -402,6 +346,6 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
     F.multi_head_attention_forward: _multi_head,
     **dict.fromkeys((F.relu, torch.relu, Tensor.relu), _relu()),
     **dict.fromkeys((torch.relu_, Tensor.relu_), _relu(in_place=True)),
-    **{getattr(torch._VF, cell): _recurrent(cell) for cell in _CELLS},
+    **{getattr(torch._VF, cell): recurrent(cell) for cell in RECURRENT},
 }
 """Functions that are taken apart; whatever is not listed runs as it is."""
