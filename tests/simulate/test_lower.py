@@ -12,13 +12,18 @@ import torch
 from ohmfield._kernels.crossbar import LoweredArray, digits, read_units, reference
 from ohmfield._kernels.crossbar_fast import fast, refused
 from ohmfield._kernels.crossbar_torch import multiply
-from ohmfield.chip.cells import RramCell
+from ohmfield.chip.cells import PcmCell, RramCell
+from ohmfield.chip.cells.resistive import Telegraph
+from ohmfield.chip.compensation import Compensation
 from ohmfield.chip.units import Crossbar
 from ohmfield.mapping.slice import slice_weights
 from ohmfield.numerics import Noise
 from ohmfield.simulate.conversion import Causes
-from ohmfield.simulate.lower import Stored, lower
-from small_chip import crossbar, plan_for, small_chip
+from ohmfield.simulate.lower import Columns, Stored, lower
+from ohmfield.simulate.programmed import Programmed
+from ohmfield.simulate.reading import banked_copy
+from ohmfield.simulate.writing import program_layer
+from small_chip import crossbar, plan_for, random_codes, small_chip
 
 
 def lowered_for(
@@ -71,3 +76,79 @@ def test_reads_spread_as_much_as_their_cells(dac_bits: int) -> None:
     weighted = (array.plane_weights.astype(np.float64) ** 2) @ square
     want = np.einsum("r,rbo,b->o", weighted, exact, array.bank_weights.astype(np.float64) ** 2) * array.grid**2
     assert float((out.var(axis=0) / want).mean()) == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.parametrize("factor", [0.993, 1.0026, 0.97])
+@pytest.mark.parametrize(("rows", "dac_bits"), [(256, 1), (128, 1), (128, 4)])
+def test_sums_of_levels_err_by_a_sixteenth_of_the_step(factor: float, rows: int, dac_bits: int) -> None:
+    """All levels off by one factor, on converters with steps of one level: rounded one by one they add up."""
+    adc = {"bits": 14, "step_levels": 1.0}
+    unit = crossbar(dac_bits=dac_bits, array={"rows": rows, "rows_active": rows, "encoding": "offset"}, adc=adc)
+    weights = random_codes(6, -128, 127, 16, rows)
+    slices = slice_weights(weights, unit.array, 8)
+    levels = factor * slices.bank_levels("analog").astype(np.float64)
+    array, _ = lowered_for(unit, weights, Causes(reading=False), levels=levels)
+    error = array.levels / array.grid - levels
+    digit = 2**dac_bits - 1
+    assert np.abs(digit * error.sum(axis=0)).max() <= 1 / 16
+    some = np.random.default_rng(7).integers(0, digit + 1, (200, rows))
+    assert float((some @ error.reshape(rows, -1)).std()) <= 1 / 16
+
+
+def test_whole_levels_need_no_grid() -> None:
+    unit = crossbar(adc={"bits": 10, "step_levels": 1.0})
+    assert lowered_for(unit, random_codes(6, -127, 127, 4, 64), Causes(reading=False))[0].grid == 1
+
+
+def test_noise_and_offset_of_converters_grow_with_what_undoes_drift() -> None:
+    """Both are fixed in the hardware's range; where signals are amplified before it, they count for more levels."""
+    unit = crossbar(adc={"bits": 8, "enob": 6.0})
+    weights = random_codes(8, -127, 127, 4, 64)
+    columns = Columns(gain=np.ones((1, 4, 4)), offset_lsb=np.full((1, 4, 4), 3.0))
+    fresh, _ = lowered_for(unit, weights, columns=columns)
+    aged, _ = lowered_for(unit, weights, columns=columns, gain=2.5)
+    assert fresh.noise_variance is not None
+    assert aged.noise_variance is not None
+    assert fresh.column_offset is not None
+    assert aged.column_offset is not None
+    sd = [np.sqrt(array.noise_variance + 1 / 12) / array.grid for array in (fresh, aged)]
+    np.testing.assert_allclose(sd[1], 2.5 * sd[0])
+    np.testing.assert_allclose(aged.column_offset / aged.grid, 2.5 * fresh.column_offset / fresh.grid)
+
+
+@pytest.mark.parametrize(("where", "follows"), [("analog", True), ("digital", False)])
+def test_a_range_that_follows_the_drift_is_a_gain(where: str, follows: bool) -> None:
+    unit = replace(crossbar(PcmCell()), compensate=Compensation(where=where))
+    weights = random_codes(9, -127, 127, 4, 64)
+    plan = plan_for(weights, small_chip(unit))
+    layers = {"layer": program_layer(weights, plan, small_chip(unit), 0)}
+    slices = slice_weights(weights, unit.array, 8, starts=plan.starts)
+    stored = banked_copy(Programmed("small", 0, layers, elapsed_s=1e6), plan, unit, slices, Causes())
+    assert (stored.gain > 1.5) == follows
+    assert (stored.scale > 1.5) != follows
+
+
+def test_an_offset_is_larger_where_reads_are_weaker() -> None:
+    weights = random_codes(8, -127, 127, 4, 64)
+    columns = Columns(gain=np.ones((1, 4, 4)), offset_lsb=np.full((1, 4, 4), 3.0))
+    levels = []
+    for voltage_V in (0.2, 0.02):
+        unit = crossbar(array={"read_voltage_V": voltage_V, "read_ns": 10.0})
+        array, _ = lowered_for(unit, weights, Causes(reading=False), columns=columns)
+        assert array.column_offset is not None
+        levels.append(array.column_offset / array.grid)
+    np.testing.assert_allclose(levels[1], 10.0 * levels[0])
+
+
+@pytest.mark.parametrize("telegraph", [None, Telegraph(share=1.0, amplitude=0.5)])
+def test_stuck_cells_stay_where_they_are(telegraph: Telegraph | None) -> None:
+    """All cells stuck high: no age and no trap moves them."""
+    causes = Causes(reading=telegraph is not None)  # what phase change reads at is noisy
+    cell = PcmCell(stuck_high_rate=1.0) if telegraph is None else RramCell(stuck_high_rate=1.0, telegraph=telegraph)
+    unit = crossbar(cell, array={"encoding": "offset"})
+    weights = random_codes(9, -127, 127, 4, 64)
+    plan = plan_for(weights, small_chip(unit))
+    layers = {"layer": program_layer(weights, plan, small_chip(unit), 0)}
+    slices = slice_weights(weights, unit.array, 8, starts=plan.starts)
+    stored = banked_copy(Programmed("small", 0, layers, elapsed_s=1e6), plan, unit, slices, causes)
+    np.testing.assert_allclose(stored.levels, 3.0, rtol=1e-6)

@@ -119,15 +119,20 @@ def output_step(crossbar: Crossbar, driving: Driving, causes: Causes) -> float:
 
 
 def converter_std(crossbar: Crossbar, step: float) -> float:
-    """Rms noise of the converter in levels: fixed in charge, and a level's charge grows with read voltage and time.
+    """Rms noise of the converter in levels."""
+    return crossbar.adc.noise_levels(step) * levels_per_level(crossbar)
 
-    Where charge is shared it is fixed in voltage, declared for a read of 0.9 V; its time does not matter.
+
+def levels_per_level(crossbar: Crossbar) -> float:
+    """How many levels what a converter adds is worth, over the same at its declared read of 0.2 V and 10 ns.
+
+    Its noise and offset are fixed in charge, and a level's charge grows with read voltage and time. Where charge is
+    shared they are fixed in voltage, declared for a read of 0.9 V; its time does not matter.
     """
     array = crossbar.array
     if array.readout == "charge_share":
-        return crossbar.adc.noise_levels(step) * REFERENCE_V / array.read_voltage_V
-    reference = REFERENCE_VOLTAGE_V * REFERENCE_READ_NS
-    return crossbar.adc.noise_levels(step) * reference / (array.read_voltage_V * array.read_ns)
+        return REFERENCE_V / array.read_voltage_V
+    return REFERENCE_VOLTAGE_V * REFERENCE_READ_NS / (array.read_voltage_V * array.read_ns)
 
 
 def conversion_std(crossbar: Crossbar, step: float) -> float:

@@ -19,6 +19,7 @@ from ohmfield.simulate.conversion import (
     conversion_std,
     drive_of,
     hardware_step,
+    levels_per_level,
     pedestal_levels,
     rows_per_read,
     signed_conversion,
@@ -29,6 +30,7 @@ NORMAL_REACH = 4.2  # no number that `Noise.normal` draws lies further out, in s
 FINEST_GRID = 256
 COARSE_GRID = 64  # fine enough for any cell where 5 % of its error would ask for more
 GRID_ERROR = 0.05  # of the programming sd, at most
+SUM_ERROR = 1.0 / 16.0  # of the finest step, at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +50,7 @@ class Stored:
     levels: np.ndarray
     read_std: np.ndarray | None  # sd of one read of a bank's cell (or pair), in levels
     scale: float = 1.0  # what codes are worth more since cells drifted: compensation after the conversion
+    gain: float = 1.0  # the same before it, in `levels`: a converter's noise and offset count for as much more
     circuits: Circuits | None = None  # lines whose loss depends on the input: what `levels` would be without them
     columns: Columns = field(default_factory=Columns)
 
@@ -57,7 +60,9 @@ def lower(stored: Stored, slices: Slices, crossbar: Crossbar, driving: Driving, 
 
     Everything before the converter is rounded to `1 / grid` level: 1 where levels are whole and nothing is drawn,
     else the finest power of two up to 256 whose sums fit 16 bits, but never coarser than 5 % of the spread of the
-    levels around whole numbers (or 1/64). The grid's own variance is taken off the read noise.
+    levels around whole numbers (or 1/64), nor than what keeps errors of sums below 1/16 of the finest step. Levels are
+    rounded along a column: with all rows of a group driven alike its sum errs by at most half a grid point a digit,
+    which is below that bound, and so does the rms over random inputs. The grid's own variance is taken off the noise.
     """
     array, adc = crossbar.array, crossbar.adc
     signed = signed_conversion(crossbar, driving.signed_input)
@@ -65,14 +70,14 @@ def lower(stored: Stored, slices: Slices, crossbar: Crossbar, driving: Driving, 
     steps = np.array([base / gain for gain in driving.gains]) if causes.rounding else np.ones(len(driving.gains))
     digit = 2**crossbar.dac.bits - 1
     pedestal = pedestal_levels(crossbar)
-    fixed = conversion_std(crossbar, base) ** 2 if causes.reading else 0.0
+    fixed = (stored.gain * conversion_std(crossbar, base)) ** 2 if causes.reading else 0.0
     read_std = stored.read_std if causes.reading and stored.read_std is not None and stored.read_std.any() else None
     columns = stored.columns if causes.rounding and causes.programming else Columns()
     exact = fixed == 0.0 and read_std is None and columns.gain is None and stored.circuits is None
-    grid = _grid(stored.levels, driving.starts, digit, noisy=not exact)
+    grid = _grid(stored.levels, driving.starts, digit, float(steps.min()), noisy=not exact)
     if pedestal != int(pedestal) and causes.rounding and grid == 1 and not bool((steps == 1.0).all()):
         grid = 16
-    levels = np.floor(stored.levels * grid + 0.5).astype(np.int32)
+    levels = _rounded_along(stored.levels * grid, driving.starts).astype(np.int32)
     rows = int(np.diff(driving.starts).max())
     pedestals = np.floor(pedestal * np.arange(rows * digit + 1) * grid + 0.5).astype(np.int64) if pedestal else None
     correlation = "vector" if crossbar.cell.noise_correlation == "vector" else "conversion"
@@ -87,7 +92,7 @@ def lower(stored: Stored, slices: Slices, crossbar: Crossbar, driving: Driving, 
         margin += math.ceil(grid * digit * stored.circuits.reach_levels)
     offset = None
     if columns.gain is not None and columns.offset_lsb is not None:
-        offset = columns.offset_lsb * (base * grid)
+        offset = columns.offset_lsb * (base * grid * stored.gain * levels_per_level(crossbar))
         margin += math.ceil(max(-low, high) * float(np.abs(columns.gain - 1.0).max()) + float(np.abs(offset).max()))
     first = low - margin
     values = np.arange(first, high + margin + 1)
@@ -206,17 +211,27 @@ def _reach(levels: np.ndarray, starts: np.ndarray, digit: int, signed_digit: boo
     return (min(low, -high), max(high, -low)) if signed_digit else (low, high)
 
 
-def _grid(levels: np.ndarray, starts: np.ndarray, digit: int, noisy: bool) -> int:
-    """Grid points per level."""
+def _grid(levels: np.ndarray, starts: np.ndarray, digit: int, step: float, noisy: bool) -> int:
+    """Grid points per level.
+
+    A level rounded along its column differs from its own by two uniform errors of one grid point, variance 1/6, so the
+    sum over a random half of n rows has one of n/24; all of them err by a half at most. Both times the largest digit.
+    """
     spread = float(np.sqrt(np.mean((levels - np.round(levels)) ** 2)))
     if spread == 0.0 and not noisy:
         return 1
     needed = COARSE_GRID
     if spread > 0.0:
-        needed = min(COARSE_GRID, 2 ** math.ceil(math.log2(max(1.0, 1.0 / (math.sqrt(12.0) * GRID_ERROR * spread)))))
+        needed = min(COARSE_GRID, _power_of_two(1.0 / (math.sqrt(6.0) * GRID_ERROR * spread)))
+        error = digit * max(0.5, math.sqrt(float(np.diff(starts).max()) / 24.0))
+        needed = max(needed, _power_of_two(error / (SUM_ERROR * step)))
     largest = float(_group_sums(np.abs(levels), starts).max(initial=0.0)) * digit
     fits = 2 ** math.floor(math.log2(30000.0 / max(largest, 1.0))) if largest < 30000.0 else 1
     return int(max(needed, min(FINEST_GRID, fits)))
+
+
+def _power_of_two(least: float) -> int:
+    return 2 ** math.ceil(math.log2(max(1.0, least)))
 
 
 def _rounded_along(values: np.ndarray, starts: np.ndarray) -> np.ndarray:

@@ -35,12 +35,13 @@ def read_copy(
     `noise` is the copy's own stream. Each cell draws its ageing there once, the same at every age; frozen read noise
     and telegraph states are drawn once for each age. Wires replace each cell by what it counts for in the current of
     its column, its read noise in proportion; shared charge divides each by the mean capacitor of its column.
-    `dead` cells conduct nothing and make no noise at any age.
+    Stuck cells neither age nor switch; `dead` cells conduct nothing and make no noise at any age.
     """
     cell, level = unit.cell, level_uS(unit)
     stored, target = torch.from_numpy(conductances_uS), target_uS(slices, unit)
     off = torch.zeros((), dtype=torch.bool) if dead is None else torch.from_numpy(dead)
-    aged = cell.age(stored, target, elapsed_s, noise.at("age")).masked_fill(off, 0.0)
+    stays = cell.stays(stored)
+    aged = torch.where(stays, stored, cell.age(stored, target, elapsed_s, noise.at("age"))).masked_fill(off, 0.0)
     scale = compensation(stored, aged) if unit.compensate is not None else 1.0
     analog = scale if unit.compensate is not None and unit.compensate.where == "analog" else 1.0
     if unit.array.readout == "charge_share":
@@ -51,7 +52,7 @@ def read_copy(
         levels = _banks((held * gain - cell.g_min_uS) / level, unit, spread=False).double().numpy()
     std = torch.zeros_like(aged)
     if causes.reading:
-        now = cell.switch(aged, noise.at("telegraph"), elapsed_s).masked_fill(off, 0.0)
+        now = torch.where(stays, aged, cell.switch(aged, noise.at("telegraph"), elapsed_s)).masked_fill(off, 0.0)
         std = cell.read_std_uS(stored, aged, elapsed_s, unit.array).masked_fill(off, 0.0)
         if cell.noise_correlation == "frozen":
             now = (now + std * noise.at("frozen", elapsed_s).normal(tuple(std.shape)).to(std.dtype)).clamp_min(0.0)
@@ -69,7 +70,8 @@ def read_copy(
             levels = _banks((seen * gain - cell.g_min_uS) / level, unit, spread=False).numpy()
             std = std * torch.where(held > 0.0, seen / held, torch.ones_like(held))
     read_std = _banks(std * (analog / level), unit, spread=True).numpy() if bool((std > 0.0).any()) else None
-    return Stored(levels, read_std, scale=scale / analog if causes.programming else 1.0, circuits=circuits)
+    after = scale / analog if causes.programming else 1.0
+    return Stored(levels, read_std, scale=after, gain=analog, circuits=circuits)
 
 
 def compensation(stored_uS: Tensor, aged_uS: Tensor) -> float:

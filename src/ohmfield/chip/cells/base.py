@@ -78,6 +78,15 @@ class Cell(ABC):
         stuck = torch.where(draw < self.stuck_low_rate, torch.full_like(stored_uS, self.g_min_uS), stored_uS)
         return torch.where(draw > 1.0 - self.stuck_high_rate, torch.full_like(stored_uS, self.g_max_uS), stuck)
 
+    def stays(self, stored_uS: Tensor) -> Tensor:
+        """Which cells neither age nor switch (bool): stuck ones, known by standing exactly at g_min or g_max.
+
+        Where cells can be stuck low and g_min is 0, one written below zero, and so to it, is taken for stuck too.
+        """
+        low = (stored_uS == self.g_min_uS) if self.stuck_low_rate > 0.0 else torch.zeros((), dtype=torch.bool)
+        high = (stored_uS == self.g_max_uS) if self.stuck_high_rate > 0.0 else torch.zeros((), dtype=torch.bool)
+        return low | high
+
     def mean_uS(self, fill: Number) -> Number:
         """Mean conductance when the mean level is `fill` of the top level."""
         return self.g_min_uS + (self.g_max_uS - self.g_min_uS) * fill
