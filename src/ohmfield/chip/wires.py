@@ -148,8 +148,8 @@ class Wires:
 def narrowest(node_nm: Number) -> tuple[Number, Number]:
     """Width in nm and ohm per um of the narrowest line; between nodes in logarithms, beyond the table its end.
 
-    >>> [round(float(value), 2) for value in narrowest(40.0)]
-    [69.43, 3.45]
+    >>> [round(float(value), 2) for value in narrowest(45.0)]
+    [80.0, 2.6]
     """
     nodes = np.log(sorted(NARROWEST))
     table = np.log([NARROWEST[node] for node in sorted(NARROWEST)])

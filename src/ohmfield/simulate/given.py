@@ -70,8 +70,8 @@ def given(data: Data, model: nn.Module, points: int = 4096, calibrate: Tensor | 
 def fidelity(made: Float[Tensor, "*shape"], wanted: Float[Tensor, "*shape"]) -> dict[str, float]:
     """`snr_dB`, signal over error, infinite where they agree, and `max_error`.
 
-    >>> fidelity(torch.tensor([9.0, 1.0]), torch.tensor([10.0, 0.0]))
-    {'snr_dB': 16.98970004336019, 'max_error': 1.0}
+    >>> fidelity(torch.tensor([9.0]), torch.tensor([10.0]))
+    {'snr_dB': 20.0, 'max_error': 1.0}
     """
     if made.shape != wanted.shape:
         raise InputError(f"outputs of shape {tuple(made.shape)} cannot be held against {tuple(wanted.shape)}")
