@@ -24,7 +24,7 @@ CHOICES: dict[str, list[Any]] = {
     "sum_x": ["analog"],
     "accumulator_bits": [14],
     "overflow": ["wrap"],
-    "readout": ["current"],
+    "readout": ["current", "time"],
     "capacitor_fF": [0.1],
     "subtract": ["digital"],
     "fraction_of": ["g_max", "target"],
@@ -133,6 +133,11 @@ def sharing_charge() -> Chip:
     return build(Chip, plain)
 
 
+def pulsed() -> Chip:
+    """`rram-40nm` driven by pulses two bits wide."""
+    return with_crossbar(array={"readout": "time"}, dac={"bits": 2, "jitter": 0.02})
+
+
 def with_cell(encoding: Any = "differential", **cell: Any) -> Chip:
     """`rram-40nm` with another cell; an offset shows the pedestal of one that errs in nothing."""
     plain = to_plain(load("rram-40nm"))
@@ -157,6 +162,7 @@ CHIPS = {
     "dcim-28nm": load("dcim-28nm"),
     "analog sram": analog_sram(),
     "charge sharing": sharing_charge(),
+    "pulses": pulsed(),
     "pcm": drifting(),
     "measured rram": with_cell(kind="rram-measured", **WARM | {"g_min_uS": 10.0, "g_max_uS": 40.0}),
     "sonos": with_cell(kind="sonos", **WARM),
@@ -185,7 +191,8 @@ CHIPS = {
 ELSEWHERE = {CROSSBAR + "adc." + name: "corrected" for name in ("columns_per_adc", "range")}
 ELSEWHERE |= {CROSSBAR + f"array.spare_{lines}": "rram with dead lines" for lines in ("rows", "columns")}
 ELSEWHERE[CROSSBAR + "array.sum_x"] = "rram with offset"
-ELSEWHERE[CROSSBAR + "array.readout"] = ELSEWHERE[CROSSBAR + "cell.capacitor_fF"] = "charge sharing"
+ELSEWHERE[CROSSBAR + "dac.jitter"] = "pulses"
+ELSEWHERE[CROSSBAR + "cell.capacitor_fF"] = "charge sharing"
 ELSEWHERE[CROSSBAR + "array.overflow"] = "narrow sums"
 # All of the first chip, and what each other one adds.
 ADDED: dict[str, str | tuple[str, ...]] = dict.fromkeys(CHIPS, "units.crossbar.adc.") | {
@@ -193,6 +200,7 @@ ADDED: dict[str, str | tuple[str, ...]] = dict.fromkeys(CHIPS, "units.crossbar.a
     "dcim-28nm": "units.",
     "analog sram": "units.crossbar.cell.",
     **dict.fromkeys(("measured rram", "sonos", "fefet", "rom"), "units.crossbar.cell."),
+    "pulses": ("units.crossbar.array.readout", "units.crossbar.dac."),
     "charge sharing": (
         *("units.crossbar.array." + name for name in ("readout", "rows_active", "read_voltage_V")),
         "units.crossbar.cell.",

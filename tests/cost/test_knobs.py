@@ -63,6 +63,7 @@ BETTER: list[tuple[str, Any, Any]] = [
     (CROSSBAR + "cell.verify", None, Verify(tolerance=0.01)),
     (CROSSBAR + "cell.verify", Verify(tolerance=0.01), Verify(tolerance=0.005)),
     (CROSSBAR + "dac.bits", 2, 1),
+    (CROSSBAR + "dac.jitter", 0.02, 0.01),
     (CROSSBAR + "dac.skip", "none", "zero_planes"),  # fewer conversions, less noise
     (CROSSBAR + "adc.bits", 7, 8),
     (CROSSBAR + "adc.enob", 6.0, 6.8),
@@ -123,7 +124,7 @@ def test_a_knob_moves_the_bill_if_and_only_if_it_is_declared_to(name, path):
 
 @pytest.mark.parametrize(("path", "worse", "better"), BETTER, ids=lambda value: str(value))
 def test_a_better_picture_costs_more_energy_area_or_time(path, worse, better):
-    chip = CHIPS["rram with wires" if ".wires." in path else "rram-40nm"]
+    chip = CHIPS["rram with wires" if ".wires." in path else "pulses" if path.endswith("jitter") else "rram-40nm"]
     cheap, dear = (
         evaluate(other, EVERYTHING, place(EVERYTHING.shapes, other))
         for other in (changed(chip, path.split("."), value) for value in (worse, better))

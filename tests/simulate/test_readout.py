@@ -11,9 +11,13 @@ import pytest
 
 from ohmfield.chip.cells import IdealCell, SramCell
 from ohmfield.chip.units import Crossbar
+from ohmfield.cost.evaluate import evaluate
+from ohmfield.mapping.place import place
+from ohmfield.mapping.workload import Operator, Shapes, Workload
 from ohmfield.simulate.conversion import Causes, conversion_std
+from ohmfield.simulate.noisy import weight_errors
 from ohmfield.simulate.products import CrossbarProduct, ExactProduct
-from small_chip import crossbar, made, outputs_of, random_codes, random_weights, small_chip
+from small_chip import crossbar, made, outputs_of, plan_for, random_codes, random_weights, small_chip
 
 SHARING = {"readout": "charge_share", "cell_bits": 1, "read_voltage_V": 0.9}
 LOSSLESS = {"bits": 12, "step_levels": 1.0}
@@ -138,3 +142,79 @@ def test_bigger_capacitors_cost_energy_and_in_the_end_area() -> None:
         assert areas[1] == areas[0] if other == 2.0 else math.isclose(areas[1], 20.0 / 2.3)  # 1.5 um2 of transistors
     shared, current = sharing(), replace(sharing(), array=replace(sharing().array, readout="current"))
     assert float(shared.convert(process).energy_pJ[1, 0]) > float(current.convert(process).energy_pJ[1, 0])
+
+
+TIMED = {"readout": "time"}
+
+
+@pytest.mark.parametrize(
+    "array", [{}, {"subtract": "digital"}, {"encoding": "offset"}, {"encoding": "twos_complement"}]
+)
+@pytest.mark.parametrize("bits", [1, 3])
+def test_pulses_without_jitter_give_the_exact_product(array: dict[str, Any], bits: int) -> None:
+    unit = crossbar(array={**TIMED, **array}, dac={"bits": bits, "jitter": 0.0}, adc={"bits": 14, "step_levels": 1.0})
+    weights, inputs = random_weights(unit, 1, 5, 140), random_codes(2, 0, 255, 20, 140)
+    assert np.array_equal(outputs_of(made(weights, unit)[0], inputs), inputs @ weights.T)
+
+
+def jitter_spread(jitter: float, digit: int, driven: int, bits: int = 2, **parts: Any) -> float:
+    """sd of one conversion in levels: pairs of one-bit cells at one, `driven` rows at `digit`."""
+    dac = {"bits": bits, "jitter": jitter}
+    array = {**TIMED, "cell_bits": 1, **parts.pop("array", {})}
+    unit = crossbar(array=array, dac=dac, adc={"bits": 14, "step_levels": 1 / 16}, **parts)
+    weights, inputs = np.ones((16, 128), dtype=np.int64), np.zeros((2000, 128), dtype=np.int64)
+    inputs[:, :driven] = digit
+    out = outputs_of(made(weights, unit, weight_bits=2, input_bits=bits)[0], inputs)
+    return float((out - digit * driven).std())
+
+
+def test_noise_of_jitter() -> None:
+    """jitter * digit * sqrt(rows) levels, of the difference of a pair and of a pedestal that is converted."""
+    assert math.isclose(jitter_spread(0.05, 1, 64), 0.05 * 8, rel_tol=0.03)
+    assert math.isclose(jitter_spread(0.05, 3, 64), 0.15 * 8, rel_tol=0.03)
+    assert math.isclose(jitter_spread(0.1, 1, 64), 0.1 * 8, rel_tol=0.03)
+    assert jitter_spread(0.05, 1, 0) == 0.0
+    half = {"cell": IdealCell(g_min_uS=50.0, g_max_uS=100.0)}
+    assert math.isclose(jitter_spread(0.05, 1, 64, **half), 0.05 * 8, rel_tol=0.03)
+    both = jitter_spread(0.05, 1, 64, **half, array={"subtract": "digital"})  # levels 2 and 1, drawn apart
+    assert math.isclose(both, 0.05 * 8 * math.sqrt(2**2 + 1**2), rel_tol=0.03)
+
+
+def test_pulses_take_time_and_spare_converters() -> None:
+    chip = small_chip(crossbar(dac_bits=4))
+    timed = crossbar(array=TIMED, dac_bits=4)
+    converted = crossbar(dac_bits=4)
+    workload = Workload(Shapes((Operator("net#0", "linear", inputs=128, outputs=16),)), items=100)
+
+    def turn_ns(unit: Crossbar) -> float:
+        slow = replace(unit, array=replace(unit.array, read_ns=1000.0))
+        other = replace(chip, units={"unit": slow})
+        return float(evaluate(other, workload, place(workload.shapes, other)).interval_ns[1, 0])
+
+    assert math.isclose(turn_ns(timed) / turn_ns(converted), 15.0, rel_tol=1e-6)
+    parts = [unit.parts(chip.process, 8, 8) for unit in (timed, converted)]
+    assert float(parts[0]["drivers"].area_um2[1, 0]) < float(parts[1]["drivers"].area_um2[1, 0])
+    assert float(parts[0]["control"].area_um2[1, 0]) > float(parts[1]["control"].area_um2[1, 0])
+    assert float(timed.drive(chip.process).energy_pJ[1, 0]) < float(converted.drive(chip.process).energy_pJ[1, 0])
+    calm = crossbar(array=TIMED, dac={"bits": 4, "jitter": 0.005})
+    assert float(calm.control(chip.process).energy_pJ[1, 0]) > 2 * float(timed.control(chip.process).energy_pJ[1, 0])
+
+
+def test_pulses_refuse_what_is_not_modelled() -> None:
+    with pytest.raises(ValueError, match="gives charge"):
+        crossbar(SramCell(), array={**TIMED, "cell_bits": 1})
+    with pytest.raises(ValueError, match="wires"):
+        crossbar(array={**TIMED, "wires": {"row_ohm": 1.0, "column_ohm": 1.0}})
+    with pytest.raises(ValueError, match="reference columns"):
+        crossbar(array={**TIMED, "encoding": "offset", "sum_x": "analog"})
+
+
+def test_training_knows_the_spread_of_shared_charge() -> None:
+    """One-bit weights in pairs err by the mismatch of one capacitor: a column of many samples divides by nearly 1."""
+    weights = np.ones((1, 128), dtype=np.int64)
+    unit = sharing({"mismatch": 0.05})
+    chip = small_chip(unit)
+    mean, spread = weight_errors(plan_for(weights, chip, weight_bits=2), chip)
+    assert float(mean.abs().max()) < 0.01
+    assert math.isclose(float(spread[-1]), 0.05, rel_tol=0.15)  # of code 1
+    assert float(spread[1]) == 0.0  # of code 0: no capacitor is charged

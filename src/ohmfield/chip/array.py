@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from ohmfield.chip.readout import ReadoutName
 from ohmfield.chip.wires import Wires
+from ohmfield.quantities import Number
 from ohmfield.spec import InputError, knob, spec
 
 EncodingName = Literal["differential", "offset", "twos_complement", "column_flip", "ternary", "xnor", "two_level"]
@@ -47,7 +48,9 @@ class Array:
     encoding: EncodingName = knob("both", "differential", doc="how a signed weight is written as cells")
     subtract: Literal["analog", "digital"] = knob("both", "analog", doc="pairs subtracted before or after conversion")
     readout: ReadoutName = knob(
-        "both", "current", doc="what a column gives: its current, or the mean of its capacitors over all rows connected"
+        "both",
+        "current",
+        doc="a column's current, the mean of capacitors connected, or current over pulses as wide as digits",
     )
     sum_x: Literal["digital", "analog"] = knob(
         "both", "digital", doc="inputs summed by a counter, or by reference columns with conversions of their own"
@@ -78,12 +81,12 @@ class Array:
             raise ValueError("sum_x analog: the wires of reference columns are not modelled; use digital, or no wires")
 
     @property
-    def built_rows(self) -> int:
+    def built_rows(self) -> Number:
         """Rows that stand in one array, spares included."""
         return self.rows + self.spare_rows
 
     @property
-    def built_columns(self) -> int:
+    def built_columns(self) -> Number:
         """Columns that stand in one array, spares included."""
         return self.columns + self.spare_columns
 

@@ -34,6 +34,9 @@ class Dac:
     skip: Literal["none", "zero_planes", "zero_bits"] = knob(
         "both", "none", doc="what is not read: planes without a driven row; every row without one (needs no more bits)"
     )
+    jitter: float = knob(
+        "both", 0.01, ge=0, le=1, doc="sd of a pulse, of its width, where array.readout is time; less costs energy"
+    )
 
     @property
     def bipolar(self) -> bool:
@@ -87,15 +90,21 @@ class Dac:
             weights[-1] = -weights[-1]
         return tuple(weights)
 
-    def drive(self, process: Process, columns: Number) -> ActionCost:
-        """One driven digit of one row: driver and line swing by the supply; wider digits need a converter."""
+    def drive(self, process: Process, columns: Number, *, pulses: bool = False) -> ActionCost:
+        """One unit of a driven digit of one row: driver and line swing by the supply; wider digits need a converter.
+
+        As `pulses` they need none, and a line swings once for a digit, of `2^(bits - 1)` units on average (assumed).
+        """
+        if pulses:
+            swung_fF = DRIVER_FF.value() * self._sides() + LINE_FF.value() * columns
+            return ActionCost(process.analog_pJ(swung_fF * REFERENCE_V**2) / 2.0 ** (np.asarray(self.bits) - 1))
         wide = np.minimum(np.asarray(self.bits) - 1, 1)  # a single bit is a switch, not a converter
         driver_fF = (DRIVER_FF.value() + DAC_FF.value() * self.bits * wide) * self._sides()
         return ActionCost(process.analog_pJ((driver_fF + LINE_FF.value() * columns) * REFERENCE_V**2))
 
-    def part(self, process: Process) -> PartCost:
+    def part(self, process: Process, *, pulses: bool = False) -> PartCost:
         """The driver of one row."""
-        further = np.asarray(self.bits) - 1
+        further = 0 if pulses else np.asarray(self.bits) - 1
         return process.powered(process.analog_um2((DRIVER_UM2.value() + DAC_UM2.value() * further) * self._sides()))
 
     def detector(self, rows: Number) -> library.Block:

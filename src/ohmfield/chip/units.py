@@ -189,7 +189,7 @@ class Crossbar(Unit):
     def drive(self, process: Process) -> ActionCost:
         wires = self.array.wires
         if wires is None:
-            return self.dac.drive(process, self.array.built_columns)
+            return self.dac.drive(process, self.array.built_columns, pulses=self.array.readout == "time")
         load = wires.row_load(process, self.cell.part(process).area_um2)
         return self.dac.drive(process, self.array.built_columns * load) + wires.drive(process)
 
@@ -212,7 +212,7 @@ class Crossbar(Unit):
         """One read of one array: input registers and row decoder, and the rows it drives selected."""
         array = self.array
         block = _control(array.rows_active, self.dac.bits) + self.dac.selection(self.read_rows())
-        read = ActionCost(process.gates_pJ(block.energy_fJ))
+        read = ActionCost(process.gates_pJ(block.energy_fJ) + readout.timing_pJ(process, array, self.dac))
         return (
             read if array.wires is None else read + array.wires.select(process, array.rows_active, array.built_columns)
         )
@@ -235,7 +235,7 @@ class Crossbar(Unit):
 
     def parts(self, process: Process, weight_bits: Number, input_bits: Number) -> dict[str, PartCost]:
         array, adc = self.array, self.adc
-        cell, driver = self.cell.part(process), self.dac.part(process)
+        cell, driver = self.cell.part(process), self.dac.part(process, pulses=array.readout == "time")
         if array.wires is not None:
             cell = process.powered(array.wires.spread_um2(process, cell.area_um2))
             driver = driver + array.wires.driver_part(process)
@@ -246,6 +246,7 @@ class Crossbar(Unit):
         converter = trimmed + self.cell.sense_part(process) + process.powered(gain_um2)
         width = self.accumulator_bits(weight_bits, input_bits)
         control = _control(array.built_rows, self.dac.bits) + _remapping(array)
+        control += self.dac.detector(self.read_rows()) + readout.timer(array, self.dac)
         registers = library.register(width).part(process).times(np.floor(array.columns / self._columns(weight_bits)))
         if adc.post_calibration is not None:
             own = adc.post_calibration.registers(adc.bits).part(process).times(array.columns / (2 if self.pairs else 1))
@@ -255,7 +256,7 @@ class Crossbar(Unit):
             "drivers": driver.times(array.built_rows),
             "adc": converter.times(converters) + process.powered(sampler_um2).times(array.built_columns),
             "shift_add": library.adder(width).part(process).times(converters) + registers,
-            "control": (control + self.dac.detector(self.read_rows())).part(process),
+            "control": control.part(process),
         }
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.readout import ASSUMPTIONS as READOUT_ASSUMPTIONS
+from ohmfield.chip.readout import pulses
 from ohmfield.chip.units import Crossbar, DigitalCim, Unit
 from ohmfield.cost.actions import (
     LinearActions,
@@ -176,8 +177,9 @@ class _Billing:
         spend(name, "control", unit.control(process), actions.reads)
         spend(name, "control", unit.detect(process), actions.looks)
         converting_ns = convert.latency_ns * unit.conversions_per_read()
-        overlapped_ns = np.maximum(read.latency_ns, converting_ns)
-        return np.where(array.sample_and_hold, overlapped_ns, read.latency_ns + converting_ns)
+        driven_ns = read.latency_ns * pulses(array, unit.dac)
+        overlapped_ns = np.maximum(driven_ns, converting_ns)
+        return np.where(array.sample_and_hold, overlapped_ns, driven_ns + converting_ns)
 
     def _digital(self, name: str, unit: DigitalCim, actions: LinearActions, width: int) -> Span:
         """Energy of the cycles; the time of one."""

@@ -10,11 +10,11 @@ from torch import Tensor
 from ohmfield.chip.units import Crossbar
 from ohmfield.mapping.slice import Slices
 from ohmfield.numerics import Noise
-from ohmfield.simulate.conversion import Causes, level_uS
+from ohmfield.simulate.conversion import Causes, level_uS, pedestal_levels
 from ohmfield.simulate.lower import Stored
 from ohmfield.simulate.plan import LayerPlan
 from ohmfield.simulate.programmed import Programmed, StoredLayer
-from ohmfield.simulate.readout import over_connected
+from ohmfield.simulate.readout import over_connected, with_jitter
 from ohmfield.simulate.sums import reference_slices
 from ohmfield.simulate.wires import Circuits, effective_uS
 from ohmfield.simulate.writing import instance_noise, target_uS
@@ -70,6 +70,8 @@ def read_copy(
             levels = _banks((seen * gain - cell.g_min_uS) / level, unit, spread=False).numpy()
             std = std * torch.where(held > 0.0, seen / held, torch.ones_like(held))
     read_std = _banks(std * (analog / level), unit, spread=True).numpy() if bool((std > 0.0).any()) else None
+    if causes.reading:
+        read_std = with_jitter(read_std, levels + pedestal_levels(unit), unit)
     after = scale / analog if causes.programming else 1.0
     return Stored(levels, read_std, scale=after, gain=analog, circuits=circuits)
 

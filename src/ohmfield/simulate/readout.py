@@ -44,7 +44,7 @@ def over_connected(
     """Each capacitor over the mean of all that its reads connect: `rows_active` of a column, driven or not.
 
     A capacitor behind a bit of 0 adds nothing to `held_uS`, nor does a row that the layer leaves unused; what theirs
-    are is drawn from `noise`.
+    are is drawn from `noise`. A group longer than that (many samples of a cell, to find its spread) shares among itself.
     """
     mismatch, rows = _capacitor(crossbar).mismatch, crossbar.array.rows_active
     if mismatch == 0.0:
@@ -54,11 +54,27 @@ def over_connected(
     made = torch.where(seen, held_uS / torch.where(seen, target_uS, torch.ones_like(target_uS)), drawn)
     shared = held_uS.clone()
     for group, (low, high) in enumerate(pairwise(starts)):
-        unused = rows - int(high - low)
+        unused = max(0, rows - int(high - low))
         idle = noise.at("unused", group).normal(tuple(held_uS.shape[1:])).to(held_uS.dtype)
-        mean = (made[low:high].sum(0) + unused + mismatch * math.sqrt(unused) * idle) / rows
+        mean = (made[low:high].sum(0) + unused + mismatch * math.sqrt(unused) * idle) / (int(high - low) + unused)
         shared[low:high] /= mean
     return shared
+
+
+def with_jitter(
+    read_std: Float[np.ndarray, "inputs banks outputs"] | None,
+    levels: Float[np.ndarray, "inputs banks outputs"],
+    crossbar: Crossbar,
+) -> Float[np.ndarray, "inputs banks outputs"] | None:
+    """`read_std` of cells (or pairs) that conduct `levels`, with the jitter of the pulses that drive them.
+
+    A pulse errs in proportion to its width, so its variance goes with the square of the digit, like read noise. A pair
+    sees one pulse: its difference jitters. That other columns see it too is left out.
+    """
+    if crossbar.array.readout != "time" or crossbar.dac.jitter == 0.0:
+        return read_std
+    jitter = crossbar.dac.jitter * np.abs(levels)
+    return jitter if read_std is None else np.hypot(read_std, jitter)
 
 
 def _capacitor(crossbar: Crossbar) -> SramCell:
