@@ -174,7 +174,7 @@ def test_noise_of_jitter() -> None:
     assert math.isclose(jitter_spread(0.05, 3, 64), 0.15 * 8, rel_tol=0.03)
     assert math.isclose(jitter_spread(0.1, 1, 64), 0.1 * 8, rel_tol=0.03)
     assert jitter_spread(0.05, 1, 0) == 0.0
-    half = {"cell": IdealCell(g_min_uS=50.0, g_max_uS=100.0)}
+    half: dict[str, Any] = {"cell": IdealCell(g_min_uS=50.0, g_max_uS=100.0)}
     assert math.isclose(jitter_spread(0.05, 1, 64, **half), 0.05 * 8, rel_tol=0.03)
     both = jitter_spread(0.05, 1, 64, **half, array={"subtract": "digital"})  # levels 2 and 1, drawn apart
     assert math.isclose(both, 0.05 * 8 * math.sqrt(2**2 + 1**2), rel_tol=0.03)

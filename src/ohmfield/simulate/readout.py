@@ -44,7 +44,7 @@ def over_connected(
     """Each capacitor over the mean of all that its reads connect: `rows_active` of a column, driven or not.
 
     A capacitor behind a bit of 0 adds nothing to `held_uS`, nor does a row that the layer leaves unused; what theirs
-    are is drawn from `noise`. A group longer than that (many samples of a cell, to find its spread) shares among itself.
+    are is drawn from `noise`. A group of more rows (samples of a cell, to find its spread) shares among itself.
     """
     mismatch, rows = _capacitor(crossbar).mismatch, crossbar.array.rows_active
     if mismatch == 0.0:
