@@ -35,6 +35,14 @@ def digit_of(x, plane, planes, bits, drive):
     return np.where(digit > mask // 2, digit - mask - 1, digit) if signed_top else digit
 
 
+def held(total, facts):
+    """`total` in an accumulator of its width."""
+    if facts["accumulator_bits"] is None:
+        return total
+    half = 1 << (facts["accumulator_bits"] - 1)
+    return np.clip(total, -half, half - 1) if facts["overflow"] == "saturate" else (total + half) % (2 * half) - half
+
+
 def recompute(g, facts):
     """(sums, codes, outputs) from inputs, levels and steps."""
     groups, banks, planes = len(g["row_groups"]) - 1, g["levels"].shape[1], len(g["plane_weights"])
@@ -44,8 +52,9 @@ def recompute(g, facts):
         rows = slice(g["row_groups"][group], g["row_groups"][group + 1])
         digit = digit_of(g["inputs"][:, rows], plane, planes, facts["dac_bits"], facts["drive"])
         driven = digit.sum(axis=1)
+        made = (digit != 0).any(axis=1) if facts["skip_zero_planes"] else np.ones(len(digit), dtype=bool)
         value = digit @ g["levels"][rows, bank] + (g["pedestal"][driven][:, None] if "pedestal" in g else 0)
-        sums[group, bank, plane] = value
+        sums[group, bank, plane] = value * made[:, None]
         if "column_gain" in g:  # in single precision, as the kernels do
             value = value.astype(np.float32) * g["column_gain"][group, bank]
             value = np.floor(value + g["column_offset"][group, bank] + np.float32(0.5)).astype(np.int64)
@@ -54,12 +63,11 @@ def recompute(g, facts):
             code = np.clip(code, facts["lowest_code"], facts["highest_code"])
         else:
             code = g["code_table"][bank][np.clip(value - facts["code_table_first"], 0, g["code_table"].shape[1] - 1)]
-        codes[group, bank, plane] = code
+        codes[group, bank, plane] = code * made[:, None]
         counted = code - g["pedestal_codes"][bank][driven][:, None] if "pedestal_codes" in g else code
         counted = counted * g["bank_weights"][group, bank]
-        outputs += g["plane_weights"][plane] * (
-            counted + (g["column_shift"][group, bank] if "column_shift" in g else 0)
-        )
+        counted = counted + (g["column_shift"][group, bank] if "column_shift" in g else 0)
+        outputs = held(outputs + g["plane_weights"][plane] * counted * made[:, None], facts)
     total = facts["input_offset"] * g["inputs"].sum(axis=1, keepdims=True) / facts["output_step_levels"]
     return sums, codes, outputs - np.floor(total + 0.5).astype(np.int64)
 

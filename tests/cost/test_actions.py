@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 
@@ -38,7 +39,7 @@ def both(array: Array, operator: Operator, g_min_uS: float = 0.0) -> tuple[Linea
 
 @pytest.mark.parametrize("groups", [1, 12, 40])
 @pytest.mark.parametrize("sum_x", ["digital", "analog"])
-def test_a_calibration_reads_every_pack_once(groups: int, sum_x: str) -> None:
+def test_a_calibration_reads_every_pack_once(groups: int, sum_x: Literal["digital", "analog"]) -> None:
     """As one inference of one plane does, except that reference columns are not converted."""
     array = Array(rows=64, columns=128, rows_active=32, encoding="offset", sum_x=sum_x)
     operator = Operator("layer#0", "linear", inputs=9, outputs=4, groups=groups)
@@ -57,12 +58,13 @@ def test_a_calibration_reads_every_pack_once(groups: int, sum_x: str) -> None:
 def test_a_pedestal_is_taken_off_codes_or_once_off_every_output() -> None:
     """256 x 16 weights in four slices, two row groups: a counter corrects every code, reference columns the outputs."""
     operator = Operator("layer#0", "linear", inputs=256, outputs=16)
-    for sum_x, g_min_uS, extra in (
+    cases: list[tuple[Literal["digital", "analog"], float, int]] = [
         ("digital", 0.0, 8 * 256 + 16),
         ("digital", 1.0, 8 * 256 + 16 + 8 * 2 * 64),
         ("analog", 0.0, 16),
         ("analog", 1.0, 2 * 16),
-    ):
+    ]
+    for sum_x, g_min_uS, extra in cases:
         array = Array(rows=256, columns=2050, rows_active=128, encoding="offset", sum_x=sum_x)
         plain, _ = both(array, operator, g_min_uS)
         assert plain.additions - plain.conversions == extra, (sum_x, g_min_uS)

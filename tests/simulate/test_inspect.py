@@ -105,6 +105,14 @@ UNITS: dict[str, Crossbar] = {
         array={"rows_active": 16},
         adc={"bits": 7, "offset_lsb_std": 1.5, "gain_std": 0.05, "inl": (0.0, 1.5, 0.0)},
     ),
+    "planes of zeros skipped": crossbar(
+        NOISY,
+        array={"rows_active": 4, "encoding": "offset"},
+        dac={"skip": "zero_planes"},
+        adc={"bits": 7, "offset_lsb_std": 1.5},
+    ),
+    "sums that wrap": crossbar(NOISY, array={"accumulator_bits": 12, "overflow": "wrap"}, adc={"bits": 7}),
+    "sums that saturate": crossbar(NOISY, array={"accumulator_bits": 12}, adc={"bits": 7}),
     "ideal cells": crossbar(IdealCell(), array={"rows_active": 16}, adc={"bits": 4, "step_levels": 2.0}),
 }
 
@@ -138,6 +146,30 @@ def test_golden_outputs_are_the_layer_s_without_read_noise(tmp_path: Path) -> No
     assert said.stdout.splitlines() == [
         f"{key}: 0 of {arrays[key].size} differ" for key in ("sums", "codes", "outputs")
     ]
+
+
+def test_skipped_planes_are_no_conversions() -> None:
+    """What is counted is what the product counts, and a code of zero rows says nothing of the range in use."""
+    unit = crossbar(
+        NOISY,
+        array={"rows_active": 4, "encoding": "offset"},
+        dac={"skip": "zero_planes"},
+        adc={"bits": 7, "offset_lsb_std": 1.5},
+    )
+    module, programmed = installed(unit)
+    product = chip_layers(module)["2"].product
+    assert product is not None
+    hidden = module[1](module[0](COORDS))  # type: ignore[index]
+    codes = chip_layers(module)["2"].input_codes(hidden).numpy()
+    _, counts = product.run(codes, 0)
+    assert clipping(module, COORDS)["2"].conversions == counts["conversions"]
+    seen = column(module, "2", 3, COORDS)
+    assert 0 < np.count_nonzero(~seen.made) < seen.made.size
+    assert not seen.codes[~seen.made].any()
+    assert seen.used_codes[0] == seen.codes[seen.made].min()
+    arrays, facts = golden_vectors(module, programmed, "2", COORDS, vectors=9)
+    assert facts["skip_zero_planes"]
+    assert 0 < arrays["made"].sum() < arrays["made"].size
 
 
 def test_each_layer_has_its_own_losses() -> None:

@@ -44,7 +44,7 @@ def kernel_product(weights: np.ndarray, unit: Crossbar, gain: float = 1.0, **pla
     array = lower(Stored(nominal, None), slices, unit, driving, RANGES)
     step = unit.adc.step_levels or 1.0
     stored = program_layer(weights, made_plan, chip, 0, driving.gains)
-    references = reference_copies(stored, made_plan, unit, 0.0, RANGES, Noise(0))
+    references = reference_copies(stored, made_plan, unit, 0.0, RANGES, Noise(0), [1.0])
     blocks = np.arange(len(weights)) // geometry(unit, made_plan.weight_bits).weights_per_row
     sums = sum_correction(slices, unit, driving, RANGES, 0.0, blocks, references)
     return CrossbarProduct([array], step / gain, Noise(0), sums)

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from ohmfield.chip.cells import PcmCell
+from ohmfield.chip.compensation import Compensation
 from ohmfield.chip.units import Crossbar
 from ohmfield.mapping.place import place
+from ohmfield.mapping.slice import slice_weights
 from ohmfield.mapping.trace import trace
 from ohmfield.numerics import Noise
+from ohmfield.simulate.choose import product_of
 from ohmfield.simulate.columns import mismatch
+from ohmfield.simulate.conversion import Causes
 from ohmfield.simulate.convert import chip_layers, convert
 from ohmfield.simulate.formats import choose_formats
 from ohmfield.simulate.plan import LayerPlan
 from ohmfield.simulate.products import CrossbarProduct
+from ohmfield.simulate.reading import copy_noise, read_copy, reference_copies
 from ohmfield.simulate.sums import SumCorrection, reference_gain
+from ohmfield.simulate.writing import instance_noise
 from ohmfield.spec import InputError
 from small_chip import crossbar, made, outputs_of, plan_for, random_codes, small_chip
 
@@ -114,3 +121,30 @@ def test_outputs_of_shifted_references_are_those_of_a_counter() -> None:
     counted, _ = made(weights, crossbar(array=array, adc=adc))
     read, _ = made(weights, crossbar(array={**array, "sum_x": "analog"}, adc=adc))
     assert np.array_equal(outputs_of(counted, INPUTS), outputs_of(read, INPUTS))
+
+
+@pytest.mark.parametrize("where", ["analog", "digital"])
+def test_reference_columns_follow_drift_by_the_factor_of_their_layer(where: Literal["analog", "digital"]) -> None:
+    """One factor for a layer and copy: after the conversion it scales whole outputs, sums of inputs included."""
+    array = {"encoding": "offset", "sum_x": "analog"}
+    unit = replace(crossbar(PcmCell(), array=array, adc={"bits": 9}), compensate=Compensation(where=where))
+    weights, causes = random_codes(1, -127, 127, 6, 128), Causes(reading=False)
+    chip, (_, stored) = small_chip(unit), made(weights, unit)
+    plan = plan_for(weights, chip)
+    product = product_of(stored, plan, chip, causes, 0, 1e6)
+    assert isinstance(product, CrossbarProduct)
+    assert product.sums is not None
+    assert stored.conductances_uS is not None
+    slices = slice_weights(weights, unit.array, 8, "layer", plan.starts)
+    noise = copy_noise(0, "layer", 0)
+    held = read_copy(stored.conductances_uS[0], slices, unit, plan.starts, 1e6, causes, noise)
+    factor = held.gain * held.scale
+    assert factor > 1.05
+    reference = product.sums.references[0]["ones"]
+    assert reference.step == pytest.approx(product.step)
+    (wanted,) = reference_copies(stored, plan, unit, 1e6, causes, instance_noise(0, "layer", "age"), [factor])
+    array_of_ones = reference.arrays[0]
+    assert abs(array_of_ones.levels.mean() / array_of_ones.grid - wanted.levels[:, 0].mean()) < 1.0 / 64
+    (own,) = reference_copies(stored, plan, unit, 1e6, causes, instance_noise(0, "layer", "age"), [1.0])
+    if where == "analog":
+        assert own.levels[:, 0].mean() < wanted.levels[:, 0].mean() - 0.05

@@ -44,7 +44,10 @@ def product_of(
         stored = [with_columns(copy, layer, plan, unit, seed, number) for number, copy in enumerate(stored)]
     untouched = all(copy.circuits is None and np.array_equal(copy.levels, nominal) for copy in stored)
     quiet = not causes.reading or (conversion_std(unit, 1.0) == 0.0 and all(copy.read_std is None for copy in stored))
-    references = reference_copies(layer, plan, unit, elapsed_s, causes, instance_noise(seed, plan.path, "age"))
+    # Compensation after the conversion scales every code of the layer: one factor, the mean of its copies.
+    scale = sum(copy.scale for copy in stored) / len(stored)
+    age, factors = instance_noise(seed, plan.path, "age"), [copy.gain * scale for copy in stored] * plan.copies
+    references = reference_copies(layer, plan, unit, elapsed_s, causes, age, factors)
     references = [with_reference_columns(copy, plan, unit, seed, number) for number, copy in enumerate(references)]
     untouched = untouched and all(np.array_equal(copy.levels, np.round(copy.levels)) for copy in references)
     untouched = untouched and all(copy.read_std is None for copy in references)
@@ -52,8 +55,7 @@ def product_of(
     if untouched and quiet and (causes.lossless or loses_nothing(unit, driving, slices, causes)):
         return exact_product(layer.codes, plan, chip)
     arrays = [lower(copy, slices, unit, driving, causes) for copy in stored]
-    # Compensation after the conversion scales every code of the layer: one factor, the mean of its copies.
-    step = output_step(unit, driving, causes) * sum(copy.scale for copy in stored) / len(stored)
+    step = output_step(unit, driving, causes) * scale
     circuits = [copy.circuits for copy in stored if copy.circuits is not None]
     blocks = np.arange(len(layer.codes)) // geometry(unit, plan.weight_bits, plan.path).weights_per_row
     sums = sum_correction(slices, unit, driving, causes, plan.weight_zero, blocks, references)

@@ -39,7 +39,7 @@ def golden_vectors(
     product, layer = product_at(module, path), chip_layers(module)[path]
     array, stored = product.copies[0], programmed.layers[path]
     inputs = layer_inputs(module, coords)[path][:vectors].astype(np.int64)
-    sums, codes, _ = conversions_of(product, inputs, None)
+    sums, codes, _, made = conversions_of(product, inputs, None)
     currents = product.circuits[0].values(array) if product.circuits else None
     outputs, _ = reference(array, inputs, currents=currents)
     offset = _offset(product, path)
@@ -66,6 +66,7 @@ def golden_vectors(
         "code_table": array.codes.astype(np.int64),
         "sums": sums,
         "codes": codes,
+        "made": made[:, 0].astype(np.int64) if array.skip_zero_planes else None,
         "outputs": outputs,
     }
     facts = {
@@ -77,6 +78,9 @@ def golden_vectors(
         "grid": array.grid,
         "dac_bits": array.dac_bits,
         "drive": array.drive,
+        "skip_zero_planes": array.skip_zero_planes,
+        "accumulator_bits": array.accumulator_bits,
+        "overflow": array.overflow,
         "lowest_code": low,
         "highest_code": high,
         "code_table_first": array.first,

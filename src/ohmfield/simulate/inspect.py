@@ -33,11 +33,12 @@ class Column:
     range_codes: tuple[int, int]  # lowest and highest code of the converter
     used_codes: tuple[int, int]  # lowest and highest code given
     clipped: Bool[np.ndarray, "groups banks planes vectors"]  # values beyond the last step of the nominal range
+    made: Bool[np.ndarray, "groups banks planes vectors"]  # where not, a plane of zeros was skipped: value and code 0
 
     @property
     def clip_fraction(self) -> float:
-        """Share of conversions whose value lay outside the range."""
-        return float(self.clipped.mean())
+        """Share of the conversions made whose value lay outside the range."""
+        return _share(self.clipped, self.made)
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def column(
         raise InputError(f"output {output} is not one of 0 .. {array.num_outputs - 1}", path)
     inputs = layer_inputs(module, coords)[path]
     columns, noise = slice(output, output + 1), noise_of(product, copy)
-    sums, codes, driven = conversions_of(product, inputs, noise, first=first, copy=copy, columns=columns)
+    sums, codes, driven, made = conversions_of(product, inputs, noise, first=first, copy=copy, columns=columns)
     values, codes = sums[..., 0] / array.grid, codes[..., 0]
     low, high = range_of(chip_layers(module)[path])
     step = steps_of(array)
@@ -76,8 +77,9 @@ def column(
         driven=driven,
         step_levels=step,
         range_codes=(low, high),
-        used_codes=(int(codes.min()), int(codes.max())),
-        clipped=(in_steps >= high + 0.5) | (in_steps < low - 0.5),
+        used_codes=_used(codes, made),
+        clipped=((in_steps >= high + 0.5) | (in_steps < low - 0.5)) & made,
+        made=made,
     )
 
 
@@ -89,14 +91,14 @@ def clipping(module: nn.Module, coords: Float[Tensor, "num dim"]) -> Mapping[str
         if not isinstance(product, CrossbarProduct):
             continue
         array = product.copies[0]
-        sums, codes, _ = conversions_of(product, inputs, noise_of(product))
+        sums, codes, _, counted = conversions_of(product, inputs, noise_of(product))
         low, high = range_of(chip_layers(module)[path])
         in_steps = sums / array.grid / steps_of(array)[:, None, None, None]
         clipped = (in_steps >= high + 0.5) | (in_steps < low - 0.5)
         made[path] = Clipping(
-            conversions=codes.size,
-            clip_fraction=float(clipped.mean()),
-            used_codes=(int(codes.min()), int(codes.max())),
+            conversions=int(counted.sum()) * array.num_outputs,
+            clip_fraction=_share(clipped, counted),
+            used_codes=_used(codes, counted),
             range_codes=(low, high),
             step_levels=tuple(float(step) for step in steps_of(array)),
         )
@@ -115,9 +117,11 @@ def conversions_of(
     Int[np.ndarray, "groups banks planes vectors outputs"],
     Int[np.ndarray, "groups banks planes vectors outputs"],
     Int[np.ndarray, "groups banks planes vectors"],
+    Bool[np.ndarray, "groups banks planes vectors"],
 ]:
-    """(sums in 1 / grid level, codes, digits driven) of every conversion that one copy makes of `inputs`.
+    """(sums in 1 / grid level, codes, digits driven, made) of every conversion that one copy makes of `inputs`.
 
+    Where planes of zeros are skipped, sums and codes of what is not made are zero.
     `InputError` where zero bits are skipped: there a group and plane have no fixed number of conversions.
     """
     array = product.copies[copy]
@@ -127,12 +131,29 @@ def conversions_of(
     shape = (array.num_groups, array.num_banks, array.num_planes, len(inputs))
     wide = len(range(*columns.indices(array.num_outputs)))
     sums, codes = (np.zeros((*shape, wide), dtype=np.int64) for _ in range(2))
-    driven = np.empty(shape, dtype=np.int64)
-    for place, digits, value, _ in before_conversion(array, inputs.astype(np.int64), noise, first, currents):
-        sums[place] = value[:, columns]
-        codes[place] = converted(array, *place[:2], value)[:, columns]
-        driven[place] = digits
-    return sums, codes, driven
+    driven, made = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=bool)
+    for place, digits, value, converts in before_conversion(array, inputs.astype(np.int64), noise, first, currents):
+        sums[place] = np.where(converts[:, None], value, 0)[:, columns]
+        codes[place] = np.where(converts[:, None], converted(array, *place[:2], value), 0)[:, columns]
+        driven[place], made[place] = digits, converts
+    return sums, codes, driven, made
+
+
+def _share(
+    clipped: Bool[np.ndarray, "groups banks planes vectors *outputs"],
+    made: Bool[np.ndarray, "groups banks planes vectors"],
+) -> float:
+    """Share of what was made, 0 where nothing was."""
+    return float(clipped[made].mean()) if made.any() else 0.0
+
+
+def _used(
+    codes: Int[np.ndarray, "groups banks planes vectors *outputs"],
+    made: Bool[np.ndarray, "groups banks planes vectors"],
+) -> tuple[int, int]:
+    """Lowest and highest code made."""
+    given = codes[made] if made.any() else np.zeros(1, dtype=np.int64)
+    return int(given.min()), int(given.max())
 
 
 def range_of(layer: ChipLinear) -> tuple[int, int]:

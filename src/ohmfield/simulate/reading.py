@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
@@ -29,21 +31,24 @@ def read_copy(
     causes: Causes,
     noise: Noise,
     dead: Bool[np.ndarray, "inputs slices sides outputs"] | None = None,
+    factor: float | None = None,
 ) -> Stored:
     """One copy in levels above g_min, banks as they are converted; nominal levels where programming is left out.
 
     `noise` is the copy's own stream. Each cell draws its ageing there once, the same at every age; frozen read noise
     and telegraph states are drawn once for each age. Wires replace each cell by what it counts for in the current of
     its column, its read noise in proportion; shared charge divides each by the mean capacitor of its column.
-    Stuck cells neither age nor switch; `dead` cells conduct nothing and make no noise at any age.
+    Stuck cells neither age nor switch; `dead` cells conduct nothing and make no noise at any age. `factor` is that of
+    drift compensation; default: its own.
     """
     cell, level = unit.cell, level_uS(unit)
     stored, target = torch.from_numpy(conductances_uS), target_uS(slices, unit)
     off = torch.zeros((), dtype=torch.bool) if dead is None else torch.from_numpy(dead)
     stays = cell.stays(stored)
     aged = torch.where(stays, stored, cell.age(stored, target, elapsed_s, noise.at("age"))).masked_fill(off, 0.0)
-    scale = compensation(stored, aged) if unit.compensate is not None else 1.0
-    analog = scale if unit.compensate is not None and unit.compensate.where == "analog" else 1.0
+    if factor is None:
+        factor = compensation(stored, aged) if unit.compensate is not None else 1.0
+    analog = factor if unit.compensate is not None and unit.compensate.where == "analog" else 1.0
     if unit.array.readout == "charge_share":
         aged = over_connected(aged, target, unit, starts, noise.at("capacitors"))
     held, gain = (aged, analog) if causes.programming else (target, 1.0)
@@ -72,7 +77,7 @@ def read_copy(
     read_std = _banks(std * (analog / level), unit, spread=True).numpy() if bool((std > 0.0).any()) else None
     if causes.reading:
         read_std = with_jitter(read_std, levels + pedestal_levels(unit), unit)
-    after = scale / analog if causes.programming else 1.0
+    after = factor / analog if causes.programming else 1.0
     return Stored(levels, read_std, scale=after, gain=analog, circuits=circuits)
 
 
@@ -87,15 +92,26 @@ def compensation(stored_uS: Tensor, aged_uS: Tensor) -> float:
 
 
 def reference_copies(
-    layer: StoredLayer, plan: LayerPlan, unit: Crossbar, elapsed_s: float, causes: Causes, noise: Noise
+    layer: StoredLayer,
+    plan: LayerPlan,
+    unit: Crossbar,
+    elapsed_s: float,
+    causes: Causes,
+    noise: Noise,
+    factors: Sequence[float],
 ) -> list[Stored]:
-    """The reference columns of each copy as banks, a column per block; empty where a counter sums the inputs."""
+    """The reference columns of each copy as banks, a column per block; empty where a counter sums the inputs.
+
+    They follow drift by the factor of the weights beside them, of which `factors` has one per copy.
+    """
     if layer.reference_uS is None:
         return []
     inputs, _, _, blocks = layer.reference_uS.shape[1:]
     slices = reference_slices(unit, inputs, blocks)
     return [
-        read_copy(values, slices, unit, plan.starts, elapsed_s, causes, noise.at("reference", copy), dead)
+        read_copy(
+            values, slices, unit, plan.starts, elapsed_s, causes, noise.at("reference", copy), dead, factors[copy]
+        )
         for copy, values in enumerate(layer.reference_uS)
         for _, dead in [dead_cells(layer, plan, unit, copy)]
     ]
