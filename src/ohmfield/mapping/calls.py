@@ -190,6 +190,27 @@ def _conv(axes: int) -> Callable[..., Any]:
     return convolve
 
 
+def _conv_transposed(axes: int) -> Callable[..., Any]:
+    def convolve(
+        calls: Calls,
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups: int = 1,
+        dilation: Any = 1,
+    ) -> Any:
+        name = calls.name_of(weight) if calls.constant(weight) else None
+        if calls.constant(input) or name is None or input.dim() != axes + 2:
+            return NotImplemented
+        window = Window.transposed(tuple(weight.shape[2:]), stride, padding, output_padding, groups, dilation)
+        return calls.weighted(name, input, weight, bias, window)
+
+    return convolve
+
+
 def _matmul(calls: Calls, input: Tensor, other: Tensor, *, name: str = "matmul") -> Any:
     fixed, also = calls.constant(input), calls.constant(other)
     if fixed and also:
@@ -338,6 +359,9 @@ HANDLERS: dict[Any, Callable[..., Any]] = {
     F.conv1d: _conv(1),
     F.conv2d: _conv(2),
     F.conv3d: _conv(3),
+    F.conv_transpose1d: _conv_transposed(1),
+    F.conv_transpose2d: _conv_transposed(2),
+    F.conv_transpose3d: _conv_transposed(3),
     **dict.fromkeys((torch.matmul, torch.mm, torch.bmm, Tensor.matmul, Tensor.mm, Tensor.bmm), _matmul),
     Tensor.__matmul__: _matmul,
     torch.addmm: _addmm,

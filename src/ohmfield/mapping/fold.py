@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from ohmfield.mapping.window import CONVOLUTIONS
+from ohmfield.mapping.window import CONVOLUTIONS, TRANSPOSED
 
 NORMS: tuple[type[nn.Module], ...] = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 BEFORE: tuple[type[nn.Module], ...] = (nn.Linear, *CONVOLUTIONS)
@@ -47,13 +47,19 @@ def fold_batch_norms(model: nn.Module, example: Tensor) -> tuple[nn.Module, list
 def _folded(layer: Any, norm: Any) -> bool:
     """Whether the norm now stands in the weights and bias of `layer`."""
     mean, variance = norm.running_mean, norm.running_var
-    if mean is None or variance is None or len(mean) != len(layer.weight):
+    outputs = layer.weight.shape[1] * layer.groups if isinstance(layer, TRANSPOSED) else len(layer.weight)
+    if mean is None or variance is None or len(mean) != outputs:
         return False
     with torch.no_grad():
         gain = torch.rsqrt(variance.double() + norm.eps) * (1.0 if norm.weight is None else norm.weight.double())
         bias = 0.0 if layer.bias is None else layer.bias.double()
         moved = (bias - mean.double()) * gain + (0.0 if norm.bias is None else norm.bias.double())
-        scaled = layer.weight.double() * gain.reshape(-1, *[1] * (layer.weight.dim() - 1))
+        weight, ones = layer.weight.double(), [1] * (layer.weight.dim() - 2)
+        if isinstance(layer, TRANSPOSED):  # [groups x inputs, outputs, *kernel]
+            each = gain.reshape(layer.groups, 1, -1, *ones)
+            scaled = (weight.unflatten(0, (layer.groups, -1)) * each).flatten(0, 1)
+        else:
+            scaled = weight * gain.reshape(-1, *[1] * (weight.dim() - 1))
         layer.weight = nn.Parameter(scaled.to(layer.weight.dtype))
         layer.bias = nn.Parameter(moved.to(layer.weight.dtype))
     return True

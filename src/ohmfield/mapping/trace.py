@@ -55,22 +55,28 @@ def _linear(module: Any, call: Call) -> list[Operator]:
 
 def convolution(window: Window, weight: Tensor, call: Call) -> list[Operator]:
     """One matrix per group, a vector per window; every input value counts once."""
+    given, first, second = call.inputs[0], *weight.shape[:2]
+    channels, outputs = (first // window.groups, second) if window.spacing else (second, first // window.groups)
     positions = math.prod(call.output.shape[2:]) * len(call.output) / call.items
     return [
         Operator(
             call.id(),
             "linear",
-            inputs=window.size * weight.shape[1],
-            outputs=weight.shape[0] // window.groups,
+            inputs=window.size * channels,
+            outputs=outputs,
             vectors=positions,
             groups=window.groups,
-            values=call.inputs[0].numel() / call.items,
+            values=given.numel() / call.items,
+            inserted=max(0.0, 1.0 - given[0, 0].numel() / call.output[0, 0].numel()) if window.spacing else 0.0,
         )
     ]
 
 
 def _conv(module: Any, call: Call) -> list[Operator]:
-    return convolution(Window.of(module), module.weight, call)
+    window, given = Window.of(module), call.inputs[0]
+    if window.spacing and window.outputs(given.shape[2:], call.path) != tuple(call.output.shape[2:]):
+        raise InputError("is called with an output_size; give the layer its output_padding instead", call.path)
+    return convolution(window, module.weight, call)
 
 
 def _embedding(module: Any, call: Call) -> list[Operator]:
@@ -173,7 +179,7 @@ def plain(x: Tensor, weight: Tensor, bias: Tensor | None, window: Window | None)
     """The product with weights in floats."""
     if window is None:
         return nn.functional.linear(x, weight, bias)
-    return convolve(x, weight, bias, window, window.groups)
+    return convolve(x, window.kernels(weight), bias, window, window.groups)
 
 
 class _Declare(Calls):

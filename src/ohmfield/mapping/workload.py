@@ -17,7 +17,8 @@ class Operator:
 
     `id` is module path + call index (`decoder.layers.0#0`).
     `linear`: `vectors` products with `inputs` x `outputs` weights, in each of `groups` that share nothing. Where the
-    vectors are windows that overlap, `values` is how many input values there are.
+    are windows that overlap, `values` is how many input values there are; `inserted` is the share of the vectors that
+    is zeros which a transposed convolution puts between values: they take their turns and are no work.
     `product`: the same of two activations; the second is written anew for every item.
     `table`: `reads` rows of `outputs` values from `rows` stored rows.
     `address`: `reads` row addresses on `vectors` levels, from `inputs` coordinates.
@@ -34,6 +35,7 @@ class Operator:
     vectors: float = 1.0  # how often it runs per item
     groups: int = 1
     values: float = 0.0  # 0: as many as the vectors hold
+    inserted: float = 0.0
     reads: float = 0.0
     rows: int = 0
     function: str = ""
@@ -48,7 +50,9 @@ class Operator:
     @property
     def macs(self) -> float:
         """Multiply-accumulates per item."""
-        return self.vectors * self.groups * self.inputs * self.outputs if self.kind in ("linear", "product") else 0.0
+        if self.kind not in ("linear", "product"):
+            return 0.0
+        return self.vectors * self.groups * self.inputs * self.outputs * (1.0 - self.inserted)
 
     @property
     def input_values(self) -> float:

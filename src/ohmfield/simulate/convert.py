@@ -75,7 +75,7 @@ def _convolution(
     form: LinearFormat,
     target: Target,
 ) -> ChipConv | ChipGroups:
-    seen = weight if view is None else torch.as_strided(weight, *view)
+    seen = window.kernels(weight if view is None else torch.as_strided(weight, *view))
     parts = []
     for plan, span in packs_of(path, as_matrix(seen), window.groups, form, target):
         part = ChipConv(path, weight, bias, window, span, form, plan, target.chip)

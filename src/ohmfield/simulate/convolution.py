@@ -54,15 +54,7 @@ class ChipConv(ChipLinear):
             x = nn.functional.pad(x, self.window.widths, mode=self.window.border)
             return self._quantised(x.movedim(1, -1))
         codes = self._quantised(x.movedim(1, -1))
-        before, after = self.window.before, self.window.after
-        if not any(before + after):
-            return codes
-        sizes = codes.shape[1:-1]
-        shape = [b + size + a for b, size, a in zip(before, sizes, after, strict=True)]
-        padded = np.full((len(codes), *shape, codes.shape[-1]), int(self.form.input.zero), dtype=codes.dtype)
-        inside = tuple(slice(b, b + size) for b, size in zip(before, sizes, strict=True))
-        padded[(slice(None), *inside)] = codes
-        return padded
+        return self.window.bordered(codes, int(self.form.input.zero))
 
     def num_vectors(self, codes: Int[np.ndarray, "items *padded channels"]) -> int:
         view = self.window.windows(codes)
@@ -83,6 +75,9 @@ class ChipConv(ChipLinear):
     def soft(self, x: Float[Tensor, "items channels *sizes"]) -> Float[Tensor, "items outputs *positions"]:
         rounded = from_matrix(self.form.weight.fake(as_matrix(self.weights())), self.weights())
         return convolve(x, rounded[self.rows], self.own_bias(), self.window, self.span[1] - self.span[0])
+
+    def weights(self) -> Tensor:
+        return self.window.kernels(super().weights())
 
     def own_bias(self) -> Float[Tensor, " outputs"] | None:
         return None if self.bias is None else self.bias[self.rows]

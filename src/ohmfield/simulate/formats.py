@@ -18,7 +18,7 @@ from ohmfield.fields.decoders import ACTIVATIONS
 from ohmfield.fields.encodings.hash_grid import HashGrid
 from ohmfield.mapping.calls import ROOT
 from ohmfield.mapping.place import ACTIVATION
-from ohmfield.mapping.window import CONVOLUTIONS, as_matrix
+from ohmfield.mapping.window import CONVOLUTIONS, Window, as_matrix
 from ohmfield.mapping.workload import Placement
 from ohmfield.numerics import Grid
 from ohmfield.simulate.observed import Observer, Site
@@ -111,7 +111,8 @@ def choose_formats(
             continue
         if isinstance(module, (nn.Linear, *CONVOLUTIONS)):
             if (unit := unit_of(path, placement)) is not None:
-                matrix = as_matrix(torch.as_tensor(module.weight))
+                weight = torch.as_tensor(module.weight)
+                matrix = weight if isinstance(module, nn.Linear) else as_matrix(Window.of(module).kernels(weight))
                 formats[path] = linear_format(path, matrix, unit, (seen.inputs[path], seen.outputs[path]), rules)
         elif isinstance(module, HashGrid):
             if unit_of(f"{path}.interpolate", placement) is not None and chip.gather is not None:
@@ -139,7 +140,8 @@ def _called(
     if site.weight is not None:
         unit = unit_of(name, placement)
         values = (seen.inputs[name], seen.outputs[name])
-        return None if unit is None else linear_format(name, as_matrix(site.weight.values), unit, values, rules)
+        weight = site.weight.values if site.window is None else site.window.kernels(site.weight.values)
+        return None if unit is None else linear_format(name, as_matrix(weight), unit, values, rules)
     unit = placement.sites[name].unit
     if unit == ACTIVATION:
         largest = float(seen.inputs[name].abs().max()) * HEADROOM
