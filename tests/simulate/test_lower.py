@@ -12,7 +12,7 @@ import torch
 from ohmfield._kernels.crossbar import LoweredArray, digits, read_units, reference
 from ohmfield._kernels.crossbar_fast import fast, refused
 from ohmfield._kernels.crossbar_torch import multiply
-from ohmfield.chip.cells import PcmCell, RramCell
+from ohmfield.chip.cells import PcmCell, RramCell, SonosCell
 from ohmfield.chip.cells.resistive import Telegraph
 from ohmfield.chip.compensation import Compensation
 from ohmfield.chip.units import Crossbar
@@ -23,6 +23,7 @@ from ohmfield.simulate.lower import Columns, Stored, lower
 from ohmfield.simulate.programmed import Programmed
 from ohmfield.simulate.reading import banked_copy
 from ohmfield.simulate.writing import program_layer
+from ohmfield.spec import InputError
 from small_chip import crossbar, plan_for, random_codes, small_chip
 
 
@@ -49,8 +50,9 @@ def noisy_pairs(dac_bits: int, rows: int = 128) -> tuple[LoweredArray, np.ndarra
     return array, std**2
 
 
-@pytest.mark.parametrize("rows", [128, 1024])
-@pytest.mark.parametrize("dac_bits", [1, 4, 5, 6, 8])
+@pytest.mark.parametrize(
+    ("dac_bits", "rows"), [(1, 128), (4, 128), (5, 128), (6, 128), (8, 128), (1, 1024), (5, 1024), (6, 256), (8, 256)]
+)
 def test_variance_of_reads_is_kept_at_any_width_of_the_dac(dac_bits: int, rows: int) -> None:
     array, exact = noisy_pairs(dac_bits, rows)
     held = array.read_variance * read_units(array) / array.grid**2
@@ -152,3 +154,38 @@ def test_stuck_cells_stay_where_they_are(telegraph: Telegraph | None) -> None:
     slices = slice_weights(weights, unit.array, 8, starts=plan.starts)
     stored = banked_copy(Programmed("small", 0, layers, elapsed_s=1e6), plan, unit, slices, causes)
     np.testing.assert_allclose(stored.levels, 3.0, rtol=1e-6)
+
+
+def test_a_code_table_covers_the_range_of_the_converter() -> None:
+    """4-bit cells and 8-bit digits on 256 rows reach tens of millions of grid points; a range of 4 % of them does."""
+    adc = {"bits": 8, "gains": (1.0, 32.0), "enob": 7.0, "inl": (0.0, 1.5, 0.0)}
+    array = {"rows": 256, "rows_active": 256, "cell_bits": 4}
+    unit = crossbar(RramCell(program_fraction=0.05), dac_bits=8, array=array, adc=adc)
+    weights = random_codes(11, -127, 127, 4, 256)
+    plan = plan_for(weights, small_chip(unit))
+    slices = slice_weights(weights, unit.array, 8, starts=plan.starts)
+    levels = slices.bank_levels("analog") + 0.3
+    made = lower(Stored(levels, None), slices, unit, plan.driving((32.0, 32.0)), Causes())
+    assert made.codes.shape[1] < 0.04 * 2 * 256 * 255 * 15 * made.grid
+    low, high = unit.adc.limits(signed=True)
+    assert made.step is not None
+    inputs = np.random.default_rng(12).integers(0, 256, (40, 256)).astype(np.int32)
+    out, _ = reference(made, inputs)
+    exact = inputs @ made.levels.reshape(256, -1)
+    codes = unit.adc.code(exact.reshape(40, 2, 4) / made.step[:, None], signed=True)
+    assert (codes == high).any()
+    assert (codes == low).any() or codes.min() > low
+    assert np.array_equal(out, np.einsum("vbo,b->vo", codes, made.bank_weights))
+    assert np.array_equal(out, fast(made, inputs)[0])
+
+
+def test_a_code_table_that_would_not_fit_is_refused() -> None:
+    """Billions of grid points within the range of the converter, or, without clipping, a code for each of them."""
+    array = {"rows": 1024, "rows_active": 1024, "cell_bits": 8}
+    unit = crossbar(SonosCell(), dac_bits=8, array=array)
+    weights = random_codes(11, -127, 127, 2, 1024)
+    slices = slice_weights(weights, unit.array, 8)
+    levels = 0.99 * slices.bank_levels("analog")
+    for causes in (Causes(clipping=False, rounding=False, reading=False), Causes(reading=False)):
+        with pytest.raises(InputError, match=r"dac\.bits 8.*use fewer"):
+            lowered_for(unit, weights, causes, levels=levels)

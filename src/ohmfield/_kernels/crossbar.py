@@ -59,7 +59,7 @@ class LoweredArray:
     A converter of its own gain and offset sees `floor(float32(v) * column_gain + column_offset + 1/2)` instead of v
     (|v| < 2^24). The conversion adds `codes[bank, v - first] - pedestal_code[bank, n]`, times `bank_weights[bank]`,
     plus `column_shift`, times `plane_weights[plane]`, to the output, for every group. `v` outside the table takes its
-    end (the table reaches every possible sum; only noise and mismatch may leave it).
+    end.
 
     With `correlation` "vector" a cell draws its read noise once per vector and keeps it over all planes; the draw of
     each cell is rounded to `1 / 256` of the grid and their sum to the grid. A narrow accumulator overflows after each

@@ -93,6 +93,7 @@ def _refused(array: LoweredArray) -> str:
     per_cell = array.read_variance if isinstance(array.read_variance, np.ndarray) else None
     if per_cell is not None and largest_sum(per_cell, array.starts) * digit**2 >= 2**30:
         return "sums of variances exceed 30 bits"
+    largest += 0 if array.pedestal is None else int(np.abs(array.pedestal).max())
     if largest + abs(array.first) + array.codes.shape[1] >= 2**30:
         return "column sums exceed 30 bits"
     codes = int(np.abs(array.codes.astype(np.int64)).max()) * int(np.abs(array.plane_weights).sum())

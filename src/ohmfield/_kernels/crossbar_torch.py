@@ -88,7 +88,9 @@ def _place(array: LoweredArray, device: torch.device) -> Placed:
     # A device that may round single precision to fewer bits (TF32) gets double.
     single = torch.get_float32_matmul_precision() == "highest"
     digit = 2**array.dac_bits - 1
-    reach = max(abs(array.first), abs(array.first + array.codes.shape[1]), largest(array.levels, digit))
+    pedestal = 0.0 if array.pedestal is None else float(np.abs(array.pedestal).max())
+    reach = largest(array.levels, digit) + pedestal
+    reach = max(abs(array.first), abs(array.first + array.codes.shape[1]), reach)
     kind = np.float32 if single and 2.0 * reach < 2**24 else np.float64
     cells = array.read_variance if isinstance(array.read_variance, np.ndarray) else None
     variance: tuple[Tensor, ...] = ()

@@ -25,9 +25,12 @@ from ohmfield.simulate.conversion import (
     signed_conversion,
 )
 from ohmfield.simulate.wires import Circuits
+from ohmfield.spec import InputError
 
 NORMAL_REACH = 4.2  # no number that `Noise.normal` draws lies further out, in sd
 FINEST_GRID = 256
+LONG_TABLE = 2**18  # a code table longer than this is cut to the range of its converters
+MOST_ENTRIES = 2**29  # of all tables of a layer, two GiB
 COARSE_GRID = 64  # fine enough for any cell where 5 % of its error would ask for more
 GRID_ERROR = 0.05  # of the programming sd, at most
 SUM_ERROR = 1.0 / 16.0  # of the finest step, at most
@@ -94,8 +97,20 @@ def lower(stored: Stored, slices: Slices, crossbar: Crossbar, driving: Driving, 
     if columns.gain is not None and columns.offset_lsb is not None:
         offset = columns.offset_lsb * (base * grid * stored.gain * levels_per_level(crossbar))
         margin += math.ceil(max(-low, high) * float(np.abs(columns.gain - 1.0).max()) + float(np.abs(offset).max()))
-    first = low - margin
-    values = np.arange(first, high + margin + 1)
+    first, last = low - margin, high + margin
+    widest = float((base / np.array(driving.gains)).max()) * grid  # step of the converter, in grid points
+    if last - first > LONG_TABLE and causes.clipping:  # beyond the ends of the widest range codes stay what they are
+        beyond = 2.0 + max(map(abs, adc.inl), default=0.0)
+        least, most = adc.limits(signed)
+        first, last = max(first, math.floor((least - beyond) * widest)), min(last, math.ceil((most + beyond) * widest))
+    entries = (last - first) * len(steps)
+    if entries > MOST_ENTRIES:
+        raise InputError(
+            f"array.rows_active {crossbar.array.rows_active} and dac.bits {crossbar.dac.bits}: conversions of "
+            f"{array.cell_bits}-bit cells on a grid of 1/{grid} level need {entries:.1e} codes "
+            f"in a table, {MOST_ENTRIES:.1e} at most: use fewer dac.bits, rows_active or array.cell_bits"
+        )
+    values = np.arange(first, last + 1)
     codes = np.empty((len(steps), len(values)), dtype=np.int32)
     for bank, step in enumerate(steps):
         if causes.rounding:

@@ -44,6 +44,15 @@ def test_writes_and_what_is_left_follow_the_closed_form(spread: float, tolerance
     assert torch.equal(cell.program(cells(50.0), Noise(1)), stored)
 
 
+@pytest.mark.parametrize("tolerance", [1e-17, 1e-15, 1e-9])
+def test_what_no_attempt_reaches_is_written_to_the_end(tolerance: float) -> None:
+    assert float(Verify(tolerance=tolerance, max_iterations=1000).attempts(0.02)) == pytest.approx(1000.0, rel=1e-4)
+
+
+def test_a_tolerance_that_every_attempt_meets_leaves_the_spread() -> None:
+    assert Verify(tolerance=1.0).residual(0.02) == pytest.approx(0.02)
+
+
 def test_one_attempt_is_no_verify() -> None:
     plain, once = RramCell(), RramCell(verify=Verify(max_iterations=1))
     assert torch.equal(plain.program(cells(50.0, 100), Noise(1)), once.program(cells(50.0, 100), Noise(1)))
@@ -73,6 +82,13 @@ def test_a_ferroelectric_needs_verify_for_two_bits() -> None:
 
 
 # ---- telegraph noise ----------------------------------------------------------------------------------------------
+
+
+def test_telegraph_noise_leaves_no_negative_conductance() -> None:
+    with pytest.raises((InputError, ValueError), match="below zero"):
+        Telegraph(amplitude=2.0, duty=0.9)
+    lowest = Telegraph(share=1.0, amplitude=2.0, duty=0.5).switch(cells(10.0, 100), Noise(1), 0.0)
+    assert float(lowest.min()) >= 0.0
 
 
 def test_telegraph_noise_has_two_levels_and_keeps_its_traps() -> None:

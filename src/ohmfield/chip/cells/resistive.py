@@ -28,6 +28,13 @@ class Telegraph:
     amplitude: float = knob("environment", 0.05, ge=0, le=2, doc="distance of the two levels, of the conductance")
     duty: float = knob("environment", 0.5, ge=0, le=1, doc="share of its time that a cell spends at the upper level")
 
+    def __post_init__(self) -> None:
+        if self.amplitude * self.duty > 1.0:
+            raise ValueError(
+                f"amplitude {self.amplitude} times duty {self.duty} puts the lower level below zero conductance: "
+                "use a product of at most 1"
+            )
+
     def switch(self, aged_uS: Tensor, noise: Noise, epoch: float) -> Tensor:
         """Conductances in the states of one run; the mean over time of each cell is `aged_uS`."""
         shape = tuple(aged_uS.shape)

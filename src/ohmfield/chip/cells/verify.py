@@ -14,6 +14,7 @@ from ohmfield.quantities import Number
 from ohmfield.spec import knob, spec
 
 LEAST_SPREAD = 1e-12
+LEAST_SHARE = 1e-300  # of attempts: below it none passes
 _erf = np.vectorize(math.erf, otypes=[np.float64])
 
 
@@ -51,8 +52,10 @@ class Verify:
         >>> round(float(Verify(tolerance=0.01, max_iterations=1000).attempts(0.01)), 4)
         1.4648
         """
-        missed = 1.0 - self.accepted(spread)
-        return (1.0 - missed ** np.asarray(self.max_iterations)) / np.maximum(1.0 - missed, LEAST_SPREAD)
+        accepted, most = self.accepted(spread), np.asarray(self.max_iterations)
+        with np.errstate(divide="ignore"):  # of an attempt that always passes
+            made = -np.expm1(most * np.log1p(-accepted)) / np.maximum(accepted, LEAST_SHARE)
+        return np.where(accepted < LEAST_SHARE, most, made)
 
     def residual(self, spread: float) -> float:
         """sd of what is left, of the range: truncated normal for cells that passed, the tails for those given up."""
@@ -61,5 +64,5 @@ class Verify:
         density = math.exp(-0.5 * ratio**2) / math.sqrt(2.0 * math.pi)
         inside = spread**2 * (1.0 - 2.0 * ratio * density / share)
         failed = (1.0 - share) ** self.max_iterations
-        outside = (spread**2 - share * inside) / (1.0 - share)
+        outside = (spread**2 - share * inside) / (1.0 - share) if share < 1.0 else 0.0
         return math.sqrt((1.0 - failed) * inside + failed * outside)
