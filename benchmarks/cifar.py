@@ -4,18 +4,20 @@
     python benchmarks/cifar.py --models runs/cifar [--images 500] [--instances 10] [--arithmetic moment_matched]
 
 Chip: `rram-40nm` with two 4-bit slices, 128 rows active, 8-bit serial inputs, a noise-free ADC with gains in octaves;
-for the curves over time its cells are phase-change ones with the statistics of `nandakumar`, drift compensated as said.
+for the curves over time its cells are phase-change ones with the statistics of `nandakumar`, their global drift
+compensated after the conversions.
 Without hardware-aware training: the float model, calibrated. With: the same weights after `--steps` further steps of
 128 training images with the errors of the chip at 5 ADC bits and 5 % programming error, deployed at every point.
-Figures are written after every point, so a run that is stopped leaves what it has.
+Figures are written after every point; the same command goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +27,10 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from common import show, write
+from common import RESULTS, show, write
 from ohmfield.chip.cells import PcmCell, RramCell
 from ohmfield.chip.chip import Chip
+from ohmfield.chip.compensation import Compensation
 from ohmfield.chip.files import load_chip
 from ohmfield.chip.units import Crossbar
 from ohmfield.fit.loop import fit
@@ -51,6 +54,7 @@ NETWORKS = {"resnet20": resnet, "vit": vit}
 SEEDS = range(1001, 1101)
 TRAINED_AT = {"adc_bits": 5, "error": 0.05}
 DAY_S = 86400.0
+RECORD = ("command", "machine", "versions")
 AGES_S = (0.0, 3600.0, DAY_S, 30.0 * DAY_S)
 FIGURE = Path(__file__).parents[1] / "docs" / "figures"
 COLOURS = {"calibrated": "#b2182b", "hardware-aware": "#2166ac"}
@@ -67,6 +71,7 @@ def chip_with(adc_bits: int = 6, error: float = 0.02, cell: str = "rram") -> Chi
         num_arrays=4096,
         max_copies=1,
         cell=cells,
+        compensate=Compensation(where="digital", inferences_between=10000.0) if cell == "pcm" else None,
         array=replace(unit.array, cell_bits=4, rows_active=128),
         adc=replace(unit.adc, bits=adc_bits, enob=None, step_levels=None, gains=(1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)),
     )
@@ -121,17 +126,27 @@ class Bench:
         return made.summary()
 
 
-def sweep(bench: Bench, model: nn.Module) -> Iterator[dict[str, Any]]:
-    """Every point of one model."""
+def sweep(bench: Bench, model: Callable[[], nn.Module], known: set[tuple[str, float]]) -> Iterator[dict[str, Any]]:
+    """Every point of one model that is not `known`; the model is asked for only then."""
     for bits in (4, 5, 6, 8):
-        (record,) = bench.point(model, chip_with(adc_bits=bits))
-        yield {"axis": "adc_bits", "value": bits, **record}
-        if bits == 6:
-            yield {"axis": "error", "value": 0.02, **record}
+        if ("adc_bits", bits) not in known:
+            (record,) = bench.point(model(), chip_with(adc_bits=bits))
+            yield {"axis": "adc_bits", "value": bits, **record}
+            if bits == 6:
+                yield {"axis": "error", "value": 0.02, **record}
     for error in (0.05, 0.1):
-        yield {"axis": "error", "value": error, **bench.point(model, chip_with(error=error))[0]}
-    for record in bench.point(model, chip_with(adc_bits=8, cell="pcm"), AGES_S):
-        yield {"axis": "elapsed_s", "value": record["elapsed_s"], **record}
+        if ("error", error) not in known:
+            yield {"axis": "error", "value": error, **bench.point(model(), chip_with(error=error))[0]}
+    if ("elapsed_s", AGES_S[-1]) not in known:
+        for record in bench.point(model(), chip_with(adc_bits=8, cell="pcm"), AGES_S):
+            yield {"axis": "elapsed_s", "value": record["elapsed_s"], **record}
+
+
+def known_figures(settings: dict[str, Any]) -> dict[str, Any]:
+    """What an earlier run with the same settings wrote, else the settings alone."""
+    path = RESULTS / "cifar.json"
+    figures = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return figures if settings.items() <= figures.items() else dict(settings)
 
 
 def draw(name: str, floats: float, points: list[dict[str, Any]], path: Path) -> None:
@@ -162,6 +177,11 @@ def draw(name: str, floats: float, points: list[dict[str, Any]], path: Path) -> 
     plt.close(figure)
 
 
+def once(made: nn.Module | Callable[[], nn.Module]) -> Callable[[], nn.Module]:
+    """A function that gives the module, made at its first call."""
+    return cache(lambda: made if isinstance(made, nn.Module) else made())
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--models", type=Path, default=Path("runs/cifar"))
@@ -175,34 +195,33 @@ def main() -> None:
     torch.set_num_threads(1)
     data = cifar10(chosen.data)
     bench = Bench(data, chosen.images, chosen.instances, chosen.steps, chosen.arithmetic)
-    figures: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "images": chosen.images,
         "instances": chosen.instances,
         "arithmetic": chosen.arithmetic,
         "training": {"steps": chosen.steps, "batch": 128, **TRAINED_AT},
     }
+    figures = known_figures(settings)
+    scored = data.test
+    part = replace(scored, inputs=scored.inputs[: chosen.images], labels=scored.labels[: chosen.images])
     for name in chosen.networks:
         model = NETWORKS[name]()
         model.load_state_dict(safetensors.torch.load_file(chosen.models / f"{name}.safetensors"))
         model, _ = fold_batch_norms(model.eval(), bench.calibration[:8])
-        scored = data.test
-        part = replace(scored, inputs=scored.inputs[: chosen.images], labels=scored.labels[: chosen.images])
         floats = part.score(predict(model, part.inputs))["accuracy"]
-        started, points = time.process_time(), []
-        figures[name] = {"float_accuracy": floats, "points": points}
+        figures.setdefault(name, {"float_accuracy": floats, "points": []})
+        points = figures[name]["points"]
         print(f"{name}: float {floats:.3f}", flush=True)
         for variant in COLOURS:
-            if variant == "hardware-aware":
-                model = bench.trained(model, chip_with(**TRAINED_AT))
-                figures[name]["trained_float_accuracy"] = part.score(predict(model, part.inputs))["accuracy"]
-
-            for point in sweep(bench, model):
+            made = once(partial(bench.trained, model, chip_with(**TRAINED_AT)) if variant != "calibrated" else model)
+            known = {(p["axis"], p["value"]) for p in points if p["variant"] == variant}
+            for point in sweep(bench, made, known):
                 points.append({"variant": variant, **point})
-                figures[name]["cpu_s"] = time.process_time() - started
-                write("cifar", figures)
+                write("cifar", {key: value for key, value in figures.items() if key not in RECORD})
                 draw(name, floats, points, FIGURE / f"cifar_{name}.svg")
                 said = " ".join(f"{point[key]:.3f}" for key in ("mean", "tenth", "worst"))
                 print(f"{name} {variant} {point['axis']} {point['value']:g}: {said}", flush=True)
+        draw(name, floats, points, FIGURE / f"cifar_{name}.svg")
         rows = [(p["variant"], p["axis"], p["value"], p["mean"], p["tenth"], p["worst"]) for p in points]
         show(f"{name}, float {floats:.3f}", ("variant", "against", "value", "mean", "10th percentile", "worst"), rows)
 

@@ -17,7 +17,7 @@ from ohmfield.chip.units import Crossbar
 from ohmfield.cost.bill import Bill
 from ohmfield.cost.evaluate import evaluate
 from ohmfield.fields.encodings.fourier import GaussianEncoding
-from ohmfield.fit.loop import fit
+from ohmfield.fit.loop import Callback, fit
 from ohmfield.fit.options import FitOptions
 from ohmfield.mapping.fold import fold_batch_norms
 from ohmfield.mapping.place import place
@@ -31,7 +31,7 @@ from ohmfield.simulate.calibrate import VECTORS, CodeHistogram, choose_gains, hi
 from ohmfield.simulate.convert import chip_layers, convert
 from ohmfield.simulate.formats import choose_formats, chunk_of
 from ohmfield.simulate.given import Data, Given, given
-from ohmfield.simulate.noisy import learnt_ranges, with_noise, without_noise
+from ohmfield.simulate.noisy import learnt_ranges, refresh, with_noise, without_noise
 from ohmfield.simulate.products import CrossbarProduct
 from ohmfield.simulate.programmed import Programmed
 from ohmfield.simulate.run import install, predict, program
@@ -46,6 +46,7 @@ Progress = Callable[[str], None]
 Ranges = Mapping[str, tuple[float, float]]
 """Scale of a layer's inputs and gain of its converters, by path."""
 EXAMPLE_ITEMS = 64  # coordinates that a trace runs
+MEASURED = 4  # times that noise-aware tuning measures what the chip does to the weights it has reached
 CLIPPED_SHARE = 0.1  # of a layer's conversions, above which a range is said to clip too much
 SEEN = {"design": "too", "instance": "this instance at its first read", "aged": "this instance at its age"}
 
@@ -178,7 +179,7 @@ def deploy(
         if not recipe.noise_aware:
             tune(module, data, recipe)
         elif any(isinstance(chip.units[layer.plan.unit], Crossbar) for layer in chip_layers(module).values()):
-            model, ranges = _tuned_for(model, module, chip, chosen, data, recipe)
+            model, ranges = _tuned_for(model, chip, placement, chosen, data, recipe)
             floats.append(("tuned", what.headline(predict(model, what.inputs))))
             module = _converted(model, chip, placement, chosen, recipe, ranges)
         else:
@@ -238,32 +239,37 @@ def check_tally(shapes: Shapes, tally: Tally) -> None:
         )
 
 
-def tune(module: nn.Module, data: Data, recipe: Recipe) -> nn.Module:
+def tune(module: nn.Module, data: Data, recipe: Recipe, callback: Callback[nn.Module] | None = None) -> nn.Module:
     """Trains every parameter of `module` in place on `data`, `tune_steps` long; comes back in `eval` mode."""
     if not isinstance(data, (Points, Examples)):
         raise InputError("tune_steps needs a signal or `Examples` to learn from; a batch of inputs has no answers")
     options = FitOptions(
         steps=recipe.tune_steps, batch=recipe.tune_batch, learning_rate=recipe.tune_rate, epsilon=1e-8, seed=1
     )
-    limit = recipe.weight_clip
-
-    def clip(step: int, trained: nn.Module) -> None:
-        if limit is not None:
-            clip_weights(trained, limit)
-
-    fit(module.train(), data, options, progress=False, callback=clip)
+    fit(module.train(), data, options, progress=False, callback=callback)
     return module.eval()
 
 
 def _tuned_for(
-    model: nn.Module, module: nn.Module, chip: Chip, chosen: Tensor, data: Data, recipe: Recipe
+    model: nn.Module, chip: Chip, placement: Placement, chosen: Tensor, data: Data, recipe: Recipe
 ) -> tuple[nn.Module, Ranges]:
     """The float model trained with the errors of its chip, and the ranges it learnt (none unless asked for)."""
-    gains = choose_gains(module, chip, chosen, rule=recipe.calibration)
-    noisy = with_noise(
-        model, module, chip, chosen, gains=gains, elapsed_s=recipe.elapsed_s, learn_ranges=recipe.learn_ranges
-    )
-    tune(noisy, data, recipe)
+
+    def measured(now: nn.Module) -> nn.Module:
+        module = _converted(now, chip, placement, chosen, recipe)
+        gains = choose_gains(module, chip, chosen, rule=recipe.calibration)
+        learn = recipe.learn_ranges
+        return with_noise(now, module, chip, chosen, gains=gains, elapsed_s=recipe.elapsed_s, learn_ranges=learn)
+
+    again = {recipe.tune_steps * part // MEASURED for part in range(1, MEASURED)}
+
+    def after_step(step: int, trained: nn.Module) -> None:
+        if recipe.weight_clip is not None:
+            clip_weights(trained, recipe.weight_clip)
+        if step in again:
+            refresh(trained, measured(without_noise(copy.deepcopy(trained))))
+
+    noisy = tune(measured(model), data, recipe, after_step)
     return without_noise(noisy), learnt_ranges(noisy) if recipe.learn_ranges else {}
 
 

@@ -16,7 +16,7 @@ from ohmfield.numerics import Noise
 from ohmfield.simulate.conversion import Causes
 from ohmfield.simulate.convert import chip_layers, convert
 from ohmfield.simulate.formats import choose_formats
-from ohmfield.simulate.noisy import conversion_mean_square, learnt_ranges, weight_errors, with_noise, without_noise
+from ohmfield.simulate.noisy import conversion_errors, learnt_ranges, weight_errors, with_noise, without_noise
 from ohmfield.simulate.training import ChipTrained, Errors, clip_weights
 from small_chip import crossbar, small_chip
 
@@ -171,7 +171,7 @@ def test_the_errors_of_a_step_have_the_size_of_the_chips() -> None:
     clean, error = model(x), torch.stack([noisy(x) - model(x) for _ in range(20)])
     (layer,) = chip_layers(module).values()
     codes = layer.input_codes(x).numpy()
-    square = conversion_mean_square(layer, chip, codes, 1.0, Causes(), 0.0)
+    square = float((conversion_errors(layer, chip, codes, 1.0, Causes(), 0.0) ** 2).mean())
     unit = torch.as_tensor(layer.form.weight.scale).flatten() * float(layer.form.input.scale)
     wanted = float(unit.square().mean() * square) ** 0.5
     assert float(error.detach().square().mean().sqrt()) == pytest.approx(wanted, rel=0.25)

@@ -71,6 +71,15 @@ def with_noise(
     return made
 
 
+def refresh(noisy: nn.Module, fresh: nn.Module) -> None:
+    """Takes the errors that `fresh` (from `with_noise`) measured into `noisy`, in place; what it learnt stays."""
+    for path, layer in noisy.named_modules():
+        if isinstance(layer, ChipTrained):
+            measured = fresh.get_submodule(path)
+            assert isinstance(measured, ChipTrained)
+            layer.errors = measured.errors
+
+
 def without_noise(model: nn.Module) -> nn.Module:
     """`model` with every `ChipTrained` back to the layer in it."""
     for path, layer in list(model.named_modules()):
@@ -106,16 +115,10 @@ def weight_errors(
     assert isinstance(unit, Crossbar)
     most = 2 ** (plan.weight_bits - 1) - 1
     codes = np.repeat(np.arange(-most, most + 1, dtype=np.int64)[:, None], TRIES, axis=1)
-    slices = slice_weights(codes, unit.array, plan.weight_bits)
-    path = f"{plan.path}:training"
-    trial = replace(plan, path=path, starts=np.array([0, TRIES]), copies=1)
+    trial = replace(plan, path=f"{plan.path}:training", starts=np.array([0, TRIES]), copies=1)
     written = program_layer(codes, trial, _without_dead_lines(chip, plan.unit), TRIAL_SEED).conductances_uS
     assert written is not None
-    nominal = slices.bank_levels(unit.array.subtract).astype(np.float64)
-    causes = Causes(reading=False, wires=False)  # wires are in what is measured on the layer itself
-    stored = read_copy(written[0], slices, unit, trial.starts, elapsed_s, causes, copy_noise(TRIAL_SEED, path, 0))
-    weights = slices.bank_weights(unit.array.subtract).astype(np.float64)
-    error = np.einsum("ibo,b->io", stored.levels - nominal, weights)
+    error = _read_errors(codes, written[0], trial, chip, elapsed_s)
     return torch.from_numpy(error.mean(0)).float(), torch.from_numpy(error.std(0)).float()
 
 
@@ -137,8 +140,8 @@ def layer_errors(
     """What the chip does to one layer, its conversions tried on `inputs` at every gain that the converter offers.
 
     Errors of cells and converters do not add: a conversion in steps of one level rounds either away, but not both. So
-    for sums of many conversions the whole error of an instance is measured, and shared out between weights and sums as
-    each would have it alone.
+    for sums of many conversions the whole error of an instance is measured. The part of it that follows the errors of
+    its weights is drawn with the weights, the rest with the sums.
     """
     plan, unit = layer.plan, chip.units[layer.plan.unit]
     assert isinstance(unit, Crossbar)
@@ -152,14 +155,15 @@ def layer_errors(
     least, most = unit.adc.limits(signed)
     base, gains = hardware_step(unit, plan.signed_input), unit.adc.choices()
     steps = torch.tensor([base / gain for gain in gains])
-    alone = NOISE_ONLY if single else Causes(programming=False)
-    sums = np.array([conversion_mean_square(layer, chip, inputs, gain, alone, elapsed_s) for gain in gains])
-    kept = 1.0  # of the variance that weights would leave
+    causes = NOISE_ONLY if single else Causes()
+    errors = [conversion_errors(layer, chip, inputs, gain, causes, elapsed_s) for gain in gains]
+    sums = np.array([float(np.mean(error**2)) for error in errors])
+    kept = 1.0  # of the error that weights would leave if nothing were rounded away
     if not single:
-        weights = _weights_mean_square(codes, inputs, weight)
-        whole = [conversion_mean_square(layer, chip, inputs, gain, Causes(), elapsed_s) for gain in gains]
-        factor = np.array(whole) / np.maximum(sums + weights, 1e-30)
-        sums, kept = sums * factor, float(factor.min())
+        follows = inputs.astype(np.float64) @ instance_errors(layer, chip, elapsed_s)
+        power = float(np.mean(follows**2))
+        kept = float(np.clip(np.mean(errors[int(sums.argmin())] * follows) / max(power, 1e-30), 0.0, 1.0))
+        sums = np.maximum(sums - kept**2 * power, 0.0)
     starts = tuple(int(start) for start in plan.starts)
     largest = max(float(np.abs(inputs[:, low:high] @ codes[:, low:high].T).max()) for low, high in pairwise(starts))
     if not single and ROOM * largest < together * float(steps.min()) * most:
@@ -167,8 +171,8 @@ def layer_errors(
     reach = (-most if not signed else least, most)  # an unsigned conversion is made up for on the digital side
     grid = layer.form.input
     return Errors(
-        weight_mean=weight[0],
-        weight_spread=weight[1] * kept**0.5,
+        weight_mean=weight[0] * kept,
+        weight_spread=weight[1] * kept,
         starts=starts,
         input_low=grid.low,
         input_high=grid.high,
@@ -182,15 +186,15 @@ def layer_errors(
     )
 
 
-def conversion_mean_square(
+def conversion_errors(
     layer: ChipLinear,
     chip: Chip,
     inputs: Int[np.ndarray, "vectors inputs"],
     gain: float,
     causes: Causes,
     elapsed_s: float,
-) -> float:
-    """Mean square difference between the layer's integer output on one instance and the exact product, per output."""
+) -> Float[np.ndarray, "vectors outputs"]:
+    """The layer's integer outputs on one instance less the exact product, in products of two codes."""
     plan, unit = layer.plan, chip.units[layer.plan.unit]
     assert isinstance(unit, Crossbar)
     banks = unit.array.conversions_per_weight(plan.weight_bits)
@@ -198,17 +202,31 @@ def conversion_mean_square(
     written = program_layer(codes, replace(plan, copies=1), chip, TRIAL_SEED, (gain,) * banks)
     read = product_of(written, plan, chip, causes, TRIAL_SEED, elapsed_s)
     exact = product_of(written, plan, chip, IDEAL, TRIAL_SEED)
-    error = read.run(inputs, 0)[0] * read.step - exact.run(inputs, 0)[0] * exact.step
-    return float(np.mean(error.astype(np.float64) ** 2))
+    return (read.run(inputs, 0)[0] * read.step - exact.run(inputs, 0)[0] * exact.step).astype(np.float64)
 
 
-def _weights_mean_square(
+def instance_errors(layer: ChipLinear, chip: Chip, elapsed_s: float) -> Float[np.ndarray, "inputs outputs"]:
+    """What the weights of that instance read as, less their codes."""
+    codes, plan = layer.weight_codes().numpy(), replace(layer.plan, copies=1)
+    written = program_layer(codes, plan, chip, TRIAL_SEED).conductances_uS
+    assert written is not None
+    return _read_errors(codes, written[0], plan, chip, elapsed_s)
+
+
+def _read_errors(
     codes: Int[np.ndarray, "outputs inputs"],
-    inputs: Int[np.ndarray, "vectors inputs"],
-    weight: tuple[Tensor, Tensor],
-) -> float:
-    """Mean square of what errors of the weights alone leave in the outputs."""
-    entry = (codes + len(weight[0]) // 2).clip(0, len(weight[0]) - 1)
-    mean, spread = (table.double().numpy()[entry] for table in weight)
-    x = inputs.astype(np.float64)
-    return float(np.mean((x @ mean.T) ** 2 + (x**2) @ (spread**2).T))
+    conductances_uS: Float[np.ndarray, "inputs slices sides outputs"],
+    plan: LayerPlan,
+    chip: Chip,
+    elapsed_s: float,
+) -> Float[np.ndarray, "inputs outputs"]:
+    """Digits put together again, as they read at that age, less the codes that were written."""
+    unit = chip.units[plan.unit]
+    assert isinstance(unit, Crossbar)
+    slices = slice_weights(codes, unit.array, plan.weight_bits)
+    causes = Causes(reading=False, wires=False)  # wires are in what is measured on the layer itself
+    noise = copy_noise(TRIAL_SEED, plan.path, 0)
+    stored = read_copy(conductances_uS, slices, unit, plan.starts, elapsed_s, causes, noise)
+    weights = slices.bank_weights(unit.array.subtract).astype(np.float64)
+    # What is made good behind the conversions is made good here.
+    return np.einsum("ibo,b->io", stored.levels * stored.scale - slices.bank_levels(unit.array.subtract), weights)
