@@ -66,11 +66,15 @@ def test_inputs_of_more_than_eight_bits_are_refused() -> None:
         matched(exact, np.full((3, 9), 256), order)
 
 
-@pytest.mark.parametrize("drive", ["twos_complement", "sign_magnitude", "sign_magnitude_two_pass"])
+@pytest.mark.parametrize("drive", ["unsigned", "twos_complement", "sign_magnitude", "sign_magnitude_two_pass"])
+@pytest.mark.parametrize(("bits", "rows"), [(1, 0), (1, 2), (2, 0), (3, 0), (4, 3), (8, 0)])
 @pytest.mark.parametrize("skip", [False, True])
-def test_counts_of_whole_words_are_those_of_the_planes(drive: Drive, skip: bool) -> None:
-    two = drive == "sign_magnitude_two_pass"
-    order = InputOrder(starts=np.array([0, 5, 9, 12]), dac_bits=1, num_planes=14 if two else 8, drive=drive, columns=3)
-    order = replace(order, skip_zero_planes=skip)
+def test_counts_of_inputs_are_those_of_the_planes(drive: Drive, bits: int, rows: int, skip: bool) -> None:
+    planes = 2 * -(-7 // bits) if drive == "sign_magnitude_two_pass" else -(-8 // bits)
+    order = InputOrder(starts=np.array([0, 5, 9, 12]), dac_bits=bits, num_planes=planes, drive=drive, columns=3)
+    order = replace(order, skip_zero_planes=skip, rows_per_read=rows)
     codes = random_codes(1, -127, 127, 40, 12) * (random_codes(2, 0, 3, 40, 1) > 1)
+    codes = np.abs(codes) if drive == "unsigned" else codes
     assert order.count(codes) == count_inputs(order, codes, 3)
+    without = replace(order, columns=0).count(codes)
+    assert without == {name: value for name, value in order.count(codes).items() if name != "conversions"}

@@ -64,6 +64,32 @@ def count_bits(codes, starts, planes):
 
 
 @njit(cache=True, nogil=True)
+def count_digits(codes, starts, bits, planes, bipolar, rows_per_read):
+    """(sum of digits driven, planes of a group with none, reads of so many rows) of `codes` [vectors, inputs].
+
+    Digits have `bits` bits each; `bipolar`: the last one has a sign.
+    """
+    mask, places = (np.int64(1) << bits) - 1, bits * np.arange(planes)
+    driven, empty, reads = np.int64(0), np.int64(0), np.int64(0)
+    ones = np.empty(planes, np.int64)
+    for vector in range(codes.shape[0]):
+        for group in range(len(starts) - 1):
+            ones[:] = 0
+            for row in range(starts[group], starts[group + 1]):
+                word = np.int64(codes[vector, row])
+                for plane in range(planes):
+                    digit = (word >> places[plane]) & mask
+                    if bipolar and plane == planes - 1 and digit > mask // 2:
+                        digit = mask + 1 - digit
+                    driven += digit
+                    ones[plane] += digit > 0
+            for plane in range(planes):
+                empty += ones[plane] == 0
+                reads += -(-ones[plane] // rows_per_read) if rows_per_read else 0
+    return driven, empty, reads
+
+
+@njit(cache=True, nogil=True)
 def turn(totals, count, out):
     """`out[vector, output] = totals[output, vector]` for the first `count` vectors, in blocks that fit the cache."""
     for first in range(0, totals.shape[0], 16):

@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from ohmfield._kernels.crossbar import Drive, LoweredArray, count_inputs
+from ohmfield._kernels.crossbar import Drive, LoweredArray
 from ohmfield._kernels.crossbar_fast import fast
-from ohmfield._kernels.crossbar_inputs import count_bits
+from ohmfield._kernels.crossbar_inputs import count_bits, count_digits
 from ohmfield._kernels.crossbar_torch import multiply
 from ohmfield.numerics import Noise
 from ohmfield.simulate.sums import SumCorrection
@@ -50,26 +50,23 @@ class InputOrder:
 
     def count(self, codes: Int[np.ndarray, "vectors inputs"]) -> Counts:
         """What the kernels would count for these inputs, had they run."""
-        counts = self._serial(codes) or count_inputs(self, codes, self.columns)
-        if not self.columns:
-            del counts["conversions"]
-        return counts
-
-    def _serial(self, codes: Int[np.ndarray, "vectors inputs"]) -> Counts:
-        """The same from whole words at once, where planes are single bits; empty where they are not."""
-        if self.dac_bits > 1 or self.rows_per_read or self.num_planes > 31:
-            return {}
         planes, sides = self.num_planes, [codes]
         if self.drive == "sign_magnitude":
             sides = [np.abs(codes)]
         elif self.drive == "sign_magnitude_two_pass":
             planes, sides = planes // 2, [np.maximum(codes, 0), np.maximum(-codes, 0)]
-        driven, empty = (
-            sum(part) for part in zip(*(count_bits(side, self.starts, planes) for side in sides), strict=True)
-        )
-        reads = len(codes) * (len(self.starts) - 1) * self.num_planes - (empty if self.skip_zero_planes else 0)
-        counts = {"vectors": len(codes), "driven": driven, "zero_planes": empty, "conversions": reads * self.columns}
-        return {name: float(value) for name, value in counts.items()}
+        driven, empty, reads = (sum(part) for part in zip(*(self._of(side, planes) for side in sides), strict=True))
+        if not self.rows_per_read:
+            reads = len(codes) * (len(self.starts) - 1) * self.num_planes - (empty if self.skip_zero_planes else 0)
+        counts = {"vectors": float(len(codes)), "driven": float(driven), "zero_planes": float(empty)}
+        return {**counts, "conversions": float(reads * self.columns)} if self.columns else counts
+
+    def _of(self, side: Int[np.ndarray, "vectors inputs"], planes: int) -> tuple[int, int, int]:
+        """(digits driven, planes with none, reads by rows) of so many planes; single bits from whole words at once."""
+        if self.dac_bits == 1 and not self.rows_per_read and planes <= 31:
+            return (*count_bits(side, self.starts, planes), 0)
+        bipolar = self.drive == "twos_complement" and self.dac_bits > 1
+        return count_digits(side, self.starts, self.dac_bits, planes, bipolar, self.rows_per_read)
 
 
 class ExactProduct:
