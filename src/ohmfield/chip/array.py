@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
+
+import numpy as np
 
 from ohmfield.chip.readout import ReadoutName
 from ohmfield.chip.wires import Wires
@@ -37,10 +39,6 @@ ENCODINGS: dict[EncodingName, Encoding] = {
 class Array:
     """One array of cells with its read order. A *pair* is two physical columns."""
 
-    assumptions: ClassVar[tuple[str, ...]] = (
-        "a spare line is a whole line with its share of drivers and converters, a register of the address it stands in "
-        "for and a comparator; changing over takes no time, and the test that finds bad lines is not billed",
-    )  # of its spares
     rows: int = knob("both", 256, ge=1, le=8192, doc="stored rows of one array")
     columns: int = knob("cost", 256, ge=1, le=8192, doc="physical columns of one array")
     rows_active: int = knob("both", 128, ge=1, le=8192, doc="rows driven in one conversion (a row group)")
@@ -69,6 +67,7 @@ class Array:
     wires: Wires | None = knob("both", None, doc="resistance of the lines; none: not modelled")
     spare_rows: int = knob("both", 0, ge=0, le=1024, doc="rows that stand in for the worst ones after a test")
     spare_columns: int = knob("both", 0, ge=0, le=1024, doc="columns that stand in for the worst ones after a test")
+    transposed: bool = knob("cost", False, doc="drivers on columns and converters on rows, for transposed products too")
     dead_row_rate: float = knob("environment", 0.0, ge=0, le=1, doc="share of rows that drive nothing, spares too")
     dead_column_rate: float = knob("environment", 0.0, ge=0, le=1, doc="share of columns that read nothing, spares too")
 
@@ -79,6 +78,20 @@ class Array:
             raise ValueError(f"cell_bits {self.cell_bits}: {self.encoding} weights use cells of one bit")
         if self.sum_x == "analog" and self.wires is not None:
             raise ValueError("sum_x analog: the wires of reference columns are not modelled; use digital, or no wires")
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What no source gives of its costs; every bill repeats it."""
+        spare = (
+            "a spare line is a whole line with its share of drivers and converters, a register of the address it "
+            "stands in for and a comparator; changing over takes no time, the test that finds bad lines is not billed"
+        )
+        switched = (
+            "the switches that turn a line from its driver to its converter for a transposed read are in neither, and "
+            "load no line; a bill has no transposed products"
+        )
+        spares = bool(np.any(np.asarray(self.spare_rows) + self.spare_columns))
+        return (spare,) * spares + (switched,) * bool(np.any(self.transposed))
 
     @property
     def built_rows(self) -> Number:

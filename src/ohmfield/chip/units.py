@@ -239,22 +239,30 @@ class Crossbar(Unit):
         if array.wires is not None:
             cell = process.powered(array.wires.spread_um2(process, cell.area_um2))
             driver = driver + array.wires.driver_part(process)
+        backwards = np.asarray(array.transposed, dtype=np.float64)  # as many drivers as columns, converters for rows
+        driven = array.built_rows + array.built_columns * backwards
+        sensed = array.built_columns + array.built_rows * backwards
         converters = np.ceil(np.asarray(array.built_columns) / adc.columns_per_adc)
+        converters = converters + np.ceil(np.asarray(array.built_rows) / adc.columns_per_adc) * backwards
         gain_um2 = process.analog_um2(AMPLIFIER_UM2.value()) * (self.front_gain() - 1.0)
         sampler_um2 = process.analog_um2(SAMPLER_UM2.value()) * np.asarray(array.sample_and_hold, dtype=np.float64)
         trimmed = adc.part(process).times(self.trim_factor())
         converter = trimmed + self.cell.sense_part(process) + process.powered(gain_um2)
         width = self.accumulator_bits(weight_bits, input_bits)
-        control = _control(array.built_rows, self.dac.bits) + _remapping(array)
+        control = _control(driven, self.dac.bits) + _remapping(array)
         control += self.dac.detector(self.read_rows()) + readout.timer(array, self.dac)
-        registers = library.register(width).part(process).times(np.floor(array.columns / self._columns(weight_bits)))
+        registers = (
+            library.register(width)
+            .part(process)
+            .times(np.floor(array.columns / self._columns(weight_bits)) + array.rows * backwards)
+        )
         if adc.post_calibration is not None:
             own = adc.post_calibration.registers(adc.bits).part(process).times(array.columns / (2 if self.pairs else 1))
             registers += own + adc.post_calibration.correction(adc.bits).part(process).times(converters)
         return {
             "cells": cell.times(array.built_rows * array.built_columns),
-            "drivers": driver.times(array.built_rows),
-            "adc": converter.times(converters) + process.powered(sampler_um2).times(array.built_columns),
+            "drivers": driver.times(driven),
+            "adc": converter.times(converters) + process.powered(sampler_um2).times(sensed),
             "shift_add": library.adder(width).part(process).times(converters) + registers,
             "control": control.part(process),
         }

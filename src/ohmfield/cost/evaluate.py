@@ -296,8 +296,7 @@ class _Billing:
                 lines += [f"assumed: converters of {name}: {line}" for line in unit.adc.assumptions]
                 reading = READOUT_ASSUMPTIONS[unit.array.readout]
                 lines += [f"assumed: readout of {name}: {line}" for line in reading]
-                if unit.array.spare_rows or unit.array.spare_columns:
-                    lines += [f"assumed: spares of {name}: {line}" for line in unit.array.assumptions]
+                lines += [f"assumed: arrays of {name}: {line}" for line in unit.array.assumptions]
                 wires, compensate = unit.array.wires, unit.compensate
                 lines += [f"assumed: wires of {name}: {line}" for line in wires.assumptions] if wires else []
                 trims = compensate.assumptions if compensate else ()
