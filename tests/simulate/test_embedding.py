@@ -55,7 +55,7 @@ def test_equals_its_integers(bits: int) -> None:
     form, read = linear.form, codes[rows[8:]].flatten(1)
     ratio = 2.0**-fraction / float(form.input.scale)
     inputs = torch.floor(read * ratio + 0.5).clamp(form.input.low, form.input.high).long()
-    factor = form.weight.scale.double().flatten() * float(form.input.scale)
+    factor = torch.as_tensor(form.weight.scale).double().flatten() * float(form.input.scale)
     bias = torch.floor(model.linear.bias.detach().double() / factor + 0.5).long()
     sums = inputs @ form.weight.codes(model.linear.weight.detach()).long().T + bias
     words = requantise(sums, factor * 2.0**form.output.fraction, here.chip.requantiser, form.output)
@@ -98,7 +98,7 @@ def test_rows_that_are_rescaled_as_they_are_read_stay_on_the_host() -> None:
 
 def test_trains_with_a_gradient_for_every_row_but_the_padding() -> None:
     _, rows, here = deployed()
-    module = here.module.train()
+    module: Any = here.module.train()
     module(torch.cat([rows, torch.tensor([[3, 7]])])).square().sum().backward()
     gradient = module.table.weight.grad
     assert gradient[7].any()

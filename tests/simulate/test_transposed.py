@@ -110,7 +110,8 @@ def test_inserted_zeros_take_turns_but_drive_nothing_and_are_no_work() -> None:
     assert operator.macs == pytest.approx(60 * 16 * 6)  # every value meets every kernel position and output once
     made = deploy(nn.Sequential(layer), small_chip(DigitalCim()), x, calibrate=x)
     assert made.workload.tally["0#0"]["vectors"] == 4 * 80
-    grid = made.module[0].form.input
+    module: Any = made.module
+    grid = module[0].form.input
     apart = torch.zeros(4, 3, 9, 7)
     apart[:, :, ::2, ::2] = grid.codes(x)
     windows = F.unfold(F.pad(apart, (2, 2, 2, 2)), 4)
@@ -127,6 +128,7 @@ def test_batch_norms_behind_it_are_folded() -> None:
             assert tensor is not None
             tensor.data.uniform_(0.5, 2.0)
         x = inputs_for((4, 5, 5))
+        folded: Any
         folded, notes = fold_batch_norms(model, x)
         assert isinstance(folded[1], nn.Identity), notes
         with torch.no_grad():

@@ -47,7 +47,7 @@ def fold_batch_norms(model: nn.Module, example: Tensor) -> tuple[nn.Module, list
 def _folded(layer: Any, norm: Any) -> bool:
     """Whether the norm now stands in the weights and bias of `layer`."""
     mean, variance = norm.running_mean, norm.running_var
-    outputs = layer.weight.shape[1] * layer.groups if isinstance(layer, TRANSPOSED) else len(layer.weight)
+    outputs = layer.weight.shape[1] * layer.groups if type(layer) in TRANSPOSED else len(layer.weight)
     if mean is None or variance is None or len(mean) != outputs:
         return False
     with torch.no_grad():
@@ -55,7 +55,7 @@ def _folded(layer: Any, norm: Any) -> bool:
         bias = 0.0 if layer.bias is None else layer.bias.double()
         moved = (bias - mean.double()) * gain + (0.0 if norm.bias is None else norm.bias.double())
         weight, ones = layer.weight.double(), [1] * (layer.weight.dim() - 2)
-        if isinstance(layer, TRANSPOSED):  # [groups x inputs, outputs, *kernel]
+        if type(layer) in TRANSPOSED:  # [groups x inputs, outputs, *kernel]
             each = gain.reshape(layer.groups, 1, -1, *ones)
             scaled = (weight.unflatten(0, (layer.groups, -1)) * each).flatten(0, 1)
         else:

@@ -38,7 +38,7 @@ class Window:
     @classmethod
     def of(cls, layer: Any) -> Window:
         """The window of an `nn.Conv` or `nn.ConvTranspose` module."""
-        if isinstance(layer, TRANSPOSED):
+        if type(layer) in TRANSPOSED:
             given = layer.stride, layer.padding, layer.output_padding, layer.groups, layer.dilation
             return cls.transposed(layer.kernel_size, *given)
         made = cls.made(layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.groups)

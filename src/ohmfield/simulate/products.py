@@ -64,9 +64,11 @@ class InputOrder:
     def _of(self, side: Int[np.ndarray, "vectors inputs"], planes: int) -> tuple[int, int, int]:
         """(digits driven, planes with none, reads by rows) of so many planes; single bits from whole words at once."""
         if self.dac_bits == 1 and not self.rows_per_read and planes <= 31:
-            return (*count_bits(side, self.starts, planes), 0)
+            driven, empty = count_bits(side, self.starts, planes)
+            return int(driven), int(empty), 0
         bipolar = self.drive == "twos_complement" and self.dac_bits > 1
-        return count_digits(side, self.starts, self.dac_bits, planes, bipolar, self.rows_per_read)
+        made: Any = count_digits(side, self.starts, self.dac_bits, planes, bipolar, self.rows_per_read)
+        return made
 
 
 class ExactProduct:
