@@ -178,6 +178,7 @@ def deploy(
         say(f"tune, {recipe.tune_steps} steps")
         if not recipe.noise_aware:
             tune(module, data, recipe)
+            predict(module, chosen[:1])  # weights that the model computes now follow from the tuned ones
         elif any(isinstance(chip.units[layer.plan.unit], Crossbar) for layer in chip_layers(module).values()):
             model, ranges = _tuned_for(model, chip, placement, chosen, data, recipe)
             floats.append(("tuned", what.headline(predict(model, what.inputs))))

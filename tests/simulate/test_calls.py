@@ -20,10 +20,12 @@ from ohmfield.deploy import Recipe, deploy
 from ohmfield.mapping.place import place
 from ohmfield.mapping.trace import trace
 from ohmfield.numerics import Grid
+from ohmfield.signals.examples import Examples
 from ohmfield.simulate.calls import ChipProduct
 from ohmfield.simulate.convert import chip_layers, convert, convert_unchanged
 from ohmfield.simulate.formats import CalledFormat, ProductFormat, choose_formats
 from ohmfield.simulate.run import install, predict, program
+from ohmfield.spec import InputError
 from ohmfield.tally import Tally
 from small_chip import crossbar, small_chip
 
@@ -198,6 +200,99 @@ def test_shared_and_partial_weights_are_stored_once_each() -> None:
     stored = chip_layers(module)["weight"]
     assert stored.weight_codes().shape == (12, 8)
     assert stored.weight is module.weight  # the copy's own parameter, not another
+
+
+class Tied(nn.Module):
+    """Square weights used twice: as they are and transposed, or by rows that start in one place."""
+
+    def __init__(self, second: str) -> None:
+        super().__init__()
+        self.weight, self.second = nn.Parameter(torch.randn(16, 8) if second == "rows" else torch.randn(8, 8)), second
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.second == "rows":
+            return F.linear(x, self.weight[:8]) + F.linear(x, self.weight[::2])
+        other = self.weight.t() if self.second == "transposed" else self.weight
+        return F.linear(F.relu(F.linear(x, self.weight)), other)
+
+
+@pytest.mark.parametrize("second", ["transposed", "rows", "same"])
+def test_views_of_one_parameter_are_matrices_of_their_own(second: str) -> None:
+    torch.manual_seed(3)
+    made_here = deploy(Tied(second), small_chip(DigitalCim()), torch.randn(32, 8))
+    assert made_here.quality["snr_dB"] > 20.0
+    names = {"transposed": {"weight", "weight.view_1"}, "rows": {"weight@0", "weight@0.view_1"}, "same": {"weight"}}
+    assert set(chip_layers(made_here.module)) == names[second]
+
+
+class Beside(nn.Module):
+    """A product, or a convolution, with a bias that follows from the inputs."""
+
+    def __init__(self, convolution: bool) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.randn(4, 8)), nn.Linear(8, 4)
+        self.convolution = convolution
+
+    def forward(self, x: Tensor) -> Tensor:
+        bias = 3.0 * self.bias(x).mean(0)
+        return (
+            F.conv1d(x[..., None], self.weight[..., None], bias) if self.convolution else F.linear(x, self.weight, bias)
+        )
+
+
+@pytest.mark.parametrize("convolution", [False, True])
+def test_a_bias_that_is_an_activation_is_added_behind_the_layer(convolution: bool) -> None:
+    torch.manual_seed(3)
+    x = 4.0 * torch.rand(64, 8) - 2.0
+    x[16:] = x[16:].abs()  # other biases than calibration sees, in the same ranges
+    made_here = deploy(Beside(convolution), small_chip(DigitalCim()), x)
+    assert made_here.quality["snr_dB"] > 20.0
+
+
+class TwoBiases(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.biases = nn.Parameter(torch.randn(4, 8)), nn.Parameter(torch.randn(2, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight, self.biases[0]) * F.linear(x, self.weight, self.biases[1])
+
+
+def test_one_matrix_with_two_biases_is_refused() -> None:
+    with pytest.raises(InputError, match=r"weight: is called with different biases"):
+        deploy(TwoBiases(), small_chip(DigitalCim()), torch.randn(16, 8))
+
+
+class Standardised(nn.Module):
+    """Weights that every forward computes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.head = nn.Linear(8, 16), nn.Linear(16, 3)
+
+    def computed(self) -> Tensor:
+        return self.layer.weight - self.layer.weight.mean(1, keepdim=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(F.relu(F.linear(x, self.computed(), self.layer.bias)))
+
+
+def test_weights_that_a_forward_computes_follow_their_parameters() -> None:
+    torch.manual_seed(3)
+    x = torch.randn(120, 8)
+    examples = Examples(x, x[:, :3].argmax(1), ("a", "b", "c"), 80, "largest")
+    made_here = deploy(Standardised(), small_chip(DigitalCim()), examples, Recipe(tune_steps=5, tune_batch=16))
+    module: Any = made_here.module
+    install(module, made_here.chip, None)
+    path = "(model).weights_0"
+    layer = chip_layers(module)[path]
+    wanted = layer.form.weight.codes(module.computed().detach()).long()
+    assert torch.equal(torch.from_numpy(made_here.programmed.layers[path].codes).long().reshape(wanted.shape), wanted)
+    with torch.no_grad():
+        before = predict(module, x)
+        module.layer.weight.neg_()
+        assert not torch.equal(predict(module, x), before)
+    assert torch.equal(layer.weight_codes(), layer.form.weight.codes(module.computed().detach()).long())
 
 
 def test_calls_train_and_copies_are_independent() -> None:

@@ -44,6 +44,7 @@ class Calls(TorchFunctionMode):
         self.handles: list[Any] = []
         self.computed: dict[int, Tensor] = {}  # follow from parameters alone; kept alive, so ids stay theirs
         self.named: dict[int, tuple[str, Tensor]] = {}
+        self.views: dict[str, list[Any]] = {}  # by name, in the order they are first called with
         for name, tensor in (*_every(model.named_parameters), *_every(model.named_buffers)):
             if tensor.numel() and KEPT not in name.split("."):
                 self.named.setdefault(tensor.untyped_storage().data_ptr(), (name, tensor))
@@ -82,11 +83,18 @@ class Calls(TorchFunctionMode):
         return f"{self.paths[self.caller]}.{name}"
 
     def name_of(self, tensor: Tensor) -> str | None:
-        """The name of a tensor that follows from parameters and buffers alone; None of an activation."""
+        """The name of a tensor that follows from parameters and buffers alone; None of an activation.
+
+        Different views of a parameter are different matrices: those of like size and offset are numbered.
+        """
         found = self.named.get(tensor.untyped_storage().data_ptr()) if tensor.numel() else None
         if found is not None:
             name, whole = found
-            return name if tensor.numel() == whole.numel() else f"{name}@{tensor.storage_offset()}"
+            name = name if tensor.numel() == whole.numel() else f"{name}@{tensor.storage_offset()}"
+            seen, view = self.views.setdefault(name, []), (tensor.shape, tensor.stride(), tensor.storage_offset())
+            if view not in seen:
+                seen.append(view)
+            return f"{name}.view_{seen.index(view)}" if seen.index(view) else name
         if id(tensor) not in self.computed:
             return None
         key = self.own("weights")
@@ -148,9 +156,16 @@ class Calls(TorchFunctionMode):
 
     def linear(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """A product with weights [outputs, inputs] that have a name."""
+        return self.layer(x, weight, bias, None)
+
+    def layer(self, x: Tensor, weight: Tensor, bias: Tensor | None, window: Window | None) -> Tensor:
+        """The same of a convolution as well; a bias that is an activation is added behind it."""
         name = self.name_of(weight)
         assert name is not None
-        return self.weighted(name, x, weight, bias, None)
+        if bias is None or self.constant(bias):
+            return self.weighted(name, x, weight, bias, window)
+        made = self.weighted(name, x, weight, None, window)
+        return made + (bias if window is None else bias.reshape(-1, *[1] * len(window.kernel)))
 
 
 def _every(named: Callable[..., Any]) -> Any:
@@ -182,10 +197,8 @@ def _conv(axes: int) -> Callable[..., Any]:
     ) -> Any:
         if calls.constant(input) or not calls.constant(weight) or input.dim() != axes + 2:
             return NotImplemented
-        name = calls.name_of(weight)
-        assert name is not None
         window = Window.made(tuple(weight.shape[2:]), stride, padding, dilation, groups)
-        return calls.weighted(name, input, weight, bias, window)
+        return calls.layer(input, weight, bias, window)
 
     return convolve
 

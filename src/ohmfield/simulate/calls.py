@@ -24,8 +24,9 @@ from ohmfield.mapping.window import Window
 from ohmfield.numerics import Grid
 from ohmfield.simulate.formats import ProductFormat
 from ohmfield.simulate.layers import ChipLinear
-from ohmfield.simulate.observed import Site
+from ohmfield.simulate.observed import ALIKE, Part, Site
 from ohmfield.simulate.products import InputOrder
+from ohmfield.spec import InputError
 
 
 class ChipProduct(nn.Module):
@@ -93,6 +94,8 @@ class Served(Calls):
             return plain(x, weight, bias, window)
         if weight.untyped_storage().data_ptr() not in self.named:
             return _computed(layer, x, weight)
+        if any(part.view != Part.of(weight, self).view for part in _parts(layer)):
+            raise InputError("is called with another part of its parameter than in calibration: " + ALIKE, path)
         return layer(x)
 
     def product(self, path: str, a: Tensor, b: Tensor) -> Tensor:
@@ -104,12 +107,17 @@ class Served(Calls):
         return x.clamp_min(0) if made is None else made(x)
 
 
+def _parts(layer: nn.Module) -> list[ChipLinear]:
+    return [part for part in layer.modules() if isinstance(part, ChipLinear)]
+
+
 def _computed(layer: nn.Module, x: Tensor, weight: Tensor) -> Tensor:
     """A layer whose weights the model computes in every forward: an instance that is written keeps what it holds."""
-    parts = [part for part in layer.modules() if isinstance(part, ChipLinear)]
+    parts = _parts(layer)
     for part in parts:
         if part.product is None and not torch.equal(part.weight, weight):
-            part.weight.data.copy_(weight.detach())
+            with torch.no_grad():  # counted as a change, so codes are made anew
+                part.weight.copy_(weight)
         part.passed = weight if part.training else None
     try:
         return layer(x)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 
 from ohmfield.compress.quantise import Observed
 from ohmfield.mapping.calls import Calls
 from ohmfield.mapping.trace import plain, speaks_for_itself
 from ohmfield.mapping.window import Window
+from ohmfield.spec import InputError
 
 View = tuple[tuple[int, ...], tuple[int, ...], int]
 """Size, strides and offset of a tensor in the memory of a parameter."""
+ALIKE = "one matrix on the chip serves all calls of a name; give each kind of call a parameter of its own"
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +35,12 @@ class Part:
         same = tensor.shape == whole.shape and tensor.stride() == whole.stride()
         view = None if same else (tuple(tensor.shape), tuple(tensor.stride()), int(tensor.storage_offset()))
         return cls(name, tensor.detach(), view)
+
+    def same(self, other: Part | None) -> bool:
+        """Whether `other` is that tensor too."""
+        if other is None or (self.name, self.view) != (other.name, other.view):
+            return False
+        return self.name is not None or torch.equal(self.values, other.values)
 
     def inside(self, model: nn.Module) -> Tensor:
         """The tensor of `model` that it lies in."""
@@ -64,9 +73,13 @@ class Observer(Calls):
         return site
 
     def weighted(self, path: str, x: Tensor, weight: Tensor, bias: Tensor | None, window: Window | None) -> Tensor:
-        site = self._site(path)
-        site.weight, site.window = Part.of(weight, self), window
-        site.bias = None if bias is None else Part.of(bias, self)
+        known, site = path in self.sites, self._site(path)
+        part, beside = Part.of(weight, self), None if bias is None else Part.of(bias, self)
+        if known:
+            added = beside is site.bias if beside is None else beside.same(site.bias)
+            if site.window != window or not part.same(site.weight) or not added:
+                raise InputError("is called with different biases, windows or parts of it: " + ALIKE, path)
+        site.weight, site.window, site.bias = part, window, beside
         made = plain(x, weight, bias, window)
         self.seen.add(path, x, made)
         return made
