@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -113,13 +113,13 @@ def test_noise_and_offset_of_converters_grow_with_what_undoes_drift() -> None:
     assert aged.noise_variance is not None
     assert fresh.column_offset is not None
     assert aged.column_offset is not None
-    sd = [np.sqrt(array.noise_variance + 1 / 12) / array.grid for array in (fresh, aged)]
-    np.testing.assert_allclose(sd[1], 2.5 * sd[0])
+    sd = np.sqrt(fresh.noise_variance + 1 / 12) / fresh.grid
+    np.testing.assert_allclose(np.sqrt(aged.noise_variance + 1 / 12) / aged.grid, 2.5 * sd)
     np.testing.assert_allclose(aged.column_offset / aged.grid, 2.5 * fresh.column_offset / fresh.grid)
 
 
 @pytest.mark.parametrize(("where", "follows"), [("analog", True), ("digital", False)])
-def test_a_range_that_follows_the_drift_is_a_gain(where: str, follows: bool) -> None:
+def test_a_range_that_follows_the_drift_is_a_gain(where: Literal["analog", "digital"], follows: bool) -> None:
     unit = replace(crossbar(PcmCell()), compensate=Compensation(where=where))
     weights = random_codes(9, -127, 127, 4, 64)
     plan = plan_for(weights, small_chip(unit))
