@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
+import warnings
 
 import pytest
 import torch
@@ -124,6 +126,17 @@ class Branch(nn.Module):
         return self.high(x) if bool((x > 0.9).all()) else self.low(x)
 
 
+class Skip(nn.Module):
+    """Whether a layer runs depends on the data."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 4), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(self.first(x) if bool((x > 0.0).all()) else x)
+
+
 class Several(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -145,6 +158,8 @@ def test_bad_input_is_named() -> None:
         deploy(nn.Linear(4, 2), chip, x / 0.0)
     with pytest.raises(InputError, match=r"high#0: ran on the scored inputs but not in the trace"):
         deploy(Branch(), chip, torch.cat([x[:2], torch.ones(6, 4)]))
+    with pytest.raises(InputError, match=r"first#0: ran in the trace only"):
+        deploy(Skip(), chip, torch.cat([x[:2], x[2:] - 2.0]))
     with pytest.raises(InputError, match=r"returns a tuple"):
         deploy(Several(), chip, x)
     with pytest.raises(InputError, match=r"returns a tensor of shape \(12,\) for 6 inputs"):
@@ -157,6 +172,77 @@ def test_bad_input_is_named() -> None:
         deploy(nn.Sequential(nn.Linear(4, 2)), chip, x * 0.0)
     with pytest.raises(InputError, match=r"tune_steps needs"):
         deploy(nn.Linear(4, 2), chip, x, Recipe(tune_steps=2))
+
+
+def test_models_that_cannot_be_copied_are_refused_with_the_next_step() -> None:
+    x, chip = torch.rand(8, 4), small_chip(DigitalCim())
+    with pytest.raises(InputError, match=r"model: is compiled by torch.jit; give the module"):
+        deploy(torch.jit.trace(nn.Sequential(nn.Linear(4, 2)), x), chip, x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        normed = nn.Sequential(nn.utils.weight_norm(nn.Linear(4, 2)))
+    with pytest.raises(InputError, match=r"0: has the old weight_norm; use"):
+        deploy(normed, chip, x)
+
+
+def test_statistics_of_a_batch_norm_are_checked_by_their_name() -> None:
+    model = nn.Sequential(nn.Linear(4, 2), nn.BatchNorm1d(2))
+    model.get_buffer("1.running_var")[1] = math.nan
+    with pytest.raises(InputError, match=r"1\.running_var: holds NaN"):
+        deploy(model, small_chip(DigitalCim()), torch.rand(8, 4))
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float64])
+def test_other_floats_are_computed_as_float32(kind: torch.dtype) -> None:
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)).to(kind), torch.rand(16, 4).to(kind)
+    made = deploy(model, small_chip(DigitalCim()), x)
+    assert any("computed as float32" in note for note in made.notes)
+    plain = deploy(copy.deepcopy(model).float(), small_chip(DigitalCim()), x.float())
+    assert torch.equal(made.picture, plain.picture)
+    assert model.get_parameter("0.weight").dtype == kind
+    examples = Examples(x, torch.zeros(16, dtype=torch.long), ("a", "b"), 8, "batch")
+    assert deploy(model, small_chip(DigitalCim()), examples).picture.dtype == torch.float32
+
+
+class Parent(nn.Module):
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x)
+
+
+def test_a_layer_of_two_parents_is_one_layer_that_runs_twice() -> None:
+    torch.manual_seed(0)
+    x, layer = torch.rand(16, 4), nn.Linear(4, 4)
+    for model in (nn.Sequential(Parent(layer), Parent(layer)), nn.Sequential(layer, layer)):
+        made = deploy(model, small_chip(DigitalCim()), x)
+        assert len(made.programmed.layers) == 1
+        assert [o.kind for o in made.workload.shapes.operators] == ["linear", "linear"]
+        assert made.quality["snr_dB"] > 30.0
+
+
+class Computed(nn.Module):
+    """Weights that a forward computes, in the model itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.linear(x, 2.0 * self.layer.weight)
+
+
+@pytest.mark.parametrize("model", [Computed(), nn.Linear(4, 2)])
+def test_noise_aware_tuning_takes_what_is_at_the_root(model: nn.Module) -> None:
+    torch.manual_seed(0)
+    x = torch.rand(32, 4)
+    examples = Examples(x, x[:, :2].argmax(1), ("a", "b"), 24, "largest")
+    recipe = Recipe(tune_steps=2, tune_batch=16, noise_aware=True, learn_ranges=True)
+    made = deploy(model, small_chip(ANALOG), examples, recipe)
+    assert [cause for cause, _ in made.waterfall][:2] == ["float", "tuned"]
 
 
 def test_a_module_that_is_one_layer_runs() -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
@@ -23,11 +22,12 @@ from ohmfield.mapping.fold import fold_batch_norms
 from ohmfield.mapping.place import place
 from ohmfield.mapping.staying import Placed, placed, staying
 from ohmfield.mapping.trace import trace
-from ohmfield.mapping.workload import Placement, Shapes, Workload
+from ohmfield.mapping.workload import Placement, Workload
 from ohmfield.numerics import Noise
 from ohmfield.signals.examples import Examples
 from ohmfield.signals.points import Points
 from ohmfield.simulate.calibrate import VECTORS, CodeHistogram, choose_gains, histograms
+from ohmfield.simulate.checks import as_float32, check_kind, check_tally, check_weights
 from ohmfield.simulate.convert import chip_layers, convert
 from ohmfield.simulate.formats import choose_formats, chunk_of
 from ohmfield.simulate.given import Data, Given, given
@@ -40,7 +40,6 @@ from ohmfield.simulate.study import Study, study
 from ohmfield.simulate.training import clip_weights
 from ohmfield.simulate.waterfall import layer_losses, waterfall
 from ohmfield.spec import InputError, knob, spec
-from ohmfield.tally import Tally
 
 Progress = Callable[[str], None]
 Ranges = Mapping[str, tuple[float, float]]
@@ -158,8 +157,9 @@ def deploy(
     """
     recipe, say = recipe or Recipe(), progress or (lambda _: None)
     chip = load_chip(chip) if isinstance(chip, str) else chip
+    check_kind(model)
     model = copy.deepcopy(model).eval()
-    notes: list[str] = []
+    data, calibrate, notes = as_float32(model, data, calibrate)
     say("trace and place")
     check_weights(model)
     what = given(data, model, recipe.calibration_points, calibrate)
@@ -194,7 +194,7 @@ def deploy(
     say("run")
     fitted_on = chosen if recipe.arithmetic == "moment_matched" else None
     losses = waterfall(module, chip, programmed, what.inputs, what.headline, fitted_on, say)
-    check_tally(shapes, losses.tally)
+    check_tally(shapes, placement, chip, losses.tally)
     ran = float(len(what.inputs))
     times = {"design": 0.0, "instance": 1.0 / chip.inferences_per_write, "aged": 1.0 / recipe.inferences_between}
     seen = VECTORS * times[recipe.calibration_sees]
@@ -220,24 +220,6 @@ def deploy(
         notes=tuple(notes),
         fitted_on=fitted_on,
     )
-
-
-def check_weights(model: nn.Module) -> None:
-    """Raises `InputError` naming the first parameter that holds NaN or infinity."""
-    for name, parameter in model.named_parameters():
-        if parameter.is_floating_point() and not bool(torch.isfinite(parameter).all()):
-            raise InputError("holds NaN or infinity; train or load the model again", name)
-
-
-def check_tally(shapes: Shapes, tally: Tally) -> None:
-    """Raises `InputError` where a layer ran that the trace, over other inputs, had not seen."""
-    unseen = sorted(set(tally.counts) - {operator.id for operator in shapes.operators})
-    if unseen:
-        raise InputError(
-            "ran on the scored inputs but not in the trace: which layers run depends on the data, which a bill cannot "
-            "state; deploy the branches as models of their own",
-            unseen[0],
-        )
 
 
 def tune(module: nn.Module, data: Data, recipe: Recipe, callback: Callback[nn.Module] | None = None) -> nn.Module:

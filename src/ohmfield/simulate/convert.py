@@ -246,17 +246,19 @@ def chip_layers(module: nn.Module) -> dict[str, ChipLinear]:
 def _replaced(
     model: nn.Module, make: Callable[[str, nn.Module], nn.Module], kinds: tuple[type[nn.Module], ...]
 ) -> nn.Module:
-    made = copy.deepcopy(model)
+    made, replaced = copy.deepcopy(model), dict[nn.Module, nn.Module]()  # a child of two parents is one module
     for parent_path, parent, name, child in list(_children(made, "", kinds)):
-        setattr(parent, name, make(f"{parent_path}.{name}" if parent_path else name, child))
+        if child not in replaced:
+            replaced[child] = make(f"{parent_path}.{name}" if parent_path else name, child)
+        setattr(parent, name, replaced[child])
     return make(ROOT, made) if type(made) in kinds else made
 
 
 def _children(
     module: nn.Module, path: str, kinds: tuple[type[nn.Module], ...]
 ) -> Iterator[tuple[str, nn.Module, str, nn.Module]]:
-    for name, child in module.named_children():
+    for name, child in module._modules.items():
         if type(child) in kinds:
             yield path, module, name, child
-        else:
+        elif child is not None:
             yield from _children(child, f"{path}.{name}" if path else name, kinds)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.units import Crossbar
+from ohmfield.mapping.calls import ROOT
 from ohmfield.mapping.slice import slice_weights
 from ohmfield.numerics import Noise
 from ohmfield.simulate.calibrate import layer_inputs
@@ -49,17 +50,23 @@ def with_noise(
 ) -> nn.Module:
     """A copy of the float `model` whose linear layers and convolutions on crossbars are `ChipTrained`.
 
-    Weights of two levels and columns that may be flipped are left as they are.
+    Weights of two levels, columns that may be flipped and weights that functions are called with are left as they are.
 
     `module` is the converted model: its formats are where ranges start, and its kernels tell the errors at `coords`.
     Cells have the age `elapsed_s`; `gains` are the calibrated ones of the converters, else the lowest.
     """
     made = copy.deepcopy(model)
+    modules = {path or ROOT: child for path, child in made.named_modules()}
     seen = layer_inputs(module, coords)
     tables: dict[tuple[str, int], tuple[Tensor, Tensor]] = {}
     for path, layer in chip_layers(module).items():
-        unit, inner = chip.units[layer.plan.unit], made.get_submodule(path)
-        if not isinstance(unit, Crossbar) or unit.array.encoding not in TRAINED or not _trainable(inner):
+        unit, inner = chip.units[layer.plan.unit], modules.get(layer.module_path)
+        if (
+            inner is None
+            or not isinstance(unit, Crossbar)
+            or unit.array.encoding not in TRAINED
+            or not _trainable(inner)
+        ):
             continue
         kind = (layer.plan.unit, layer.plan.weight_bits)
         if kind not in tables:
@@ -67,8 +74,18 @@ def with_noise(
         errors = layer_errors(layer, chip, seen[path], tables[kind], elapsed_s)
         if gains and path in gains:
             errors = replace(errors, gain=max(gains[path]))
-        made.set_submodule(path, ChipTrained(inner, errors, Noise(0).at("noise-aware", path), learn_ranges))
+        made = _swapped(made, inner, ChipTrained(inner, errors, Noise(0).at("noise-aware", path), learn_ranges))
     return made
+
+
+def _swapped(model: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
+    """`model` with `new` wherever `old` is: at its root, or below one parent or several."""
+    if model is old:
+        return new
+    for path, module in list(model.named_modules(remove_duplicate=False)):
+        if module is old:
+            model.set_submodule(path, new)
+    return model
 
 
 def refresh(noisy: nn.Module, fresh: nn.Module) -> None:
@@ -82,16 +99,16 @@ def refresh(noisy: nn.Module, fresh: nn.Module) -> None:
 
 def without_noise(model: nn.Module) -> nn.Module:
     """`model` with every `ChipTrained` back to the layer in it."""
-    for path, layer in list(model.named_modules()):
+    for layer in list(model.modules()):
         if isinstance(layer, ChipTrained):
-            model.set_submodule(path, layer.inner)
+            model = _swapped(model, layer, layer.inner)
     return model.eval()
 
 
 def learnt_ranges(model: nn.Module) -> dict[str, tuple[float, float]]:
     """Per path the scale of the inputs' grid and the converter's gain of each `ChipTrained`, as the chip has them."""
     return {
-        path: (float(layer.input_scale().detach()), layer.gain())
+        path or ROOT: (float(layer.input_scale().detach()), layer.gain())
         for path, layer in model.named_modules()
         if isinstance(layer, ChipTrained)
     }
