@@ -17,7 +17,9 @@ from ohmfield.deploy import Recipe, deploy
 from ohmfield.mapping.fold import fold_batch_norms
 from ohmfield.networks import resnet
 from ohmfield.signals.examples import Examples
+from ohmfield.simulate.convert import chip_layers
 from ohmfield.simulate.run import predict
+from ohmfield.simulate.training import ChipTrained
 from ohmfield.spec import InputError
 from small_chip import crossbar, small_chip
 
@@ -243,6 +245,21 @@ def test_noise_aware_tuning_takes_what_is_at_the_root(model: nn.Module) -> None:
     recipe = Recipe(tune_steps=2, tune_batch=16, noise_aware=True, learn_ranges=True)
     made = deploy(model, small_chip(ANALOG), examples, recipe)
     assert [cause for cause, _ in made.waterfall][:2] == ["float", "tuned"]
+
+
+def test_ranges_that_training_learnt_are_those_of_the_chip(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(4, 2)), torch.rand(32, 4)
+    examples = Examples(x, x[:, :2].argmax(1), ("a", "b"), 24, "largest")
+    monkeypatch.setattr("ohmfield.deploy.learnt_ranges", lambda _: {"0": (2.0**-3, 2.0)} if trained(_) else {})
+    recipe = Recipe(tune_steps=2, tune_batch=16, noise_aware=True, learn_ranges=True)
+    made = deploy(model, small_chip(ANALOG), examples, recipe)
+    assert float(chip_layers(made.module)["0"].form.input.scale) == 2.0**-3
+    assert set(made.programmed.layers["0"].gains) == {2.0}
+
+
+def trained(model: nn.Module) -> bool:
+    return any(isinstance(module, ChipTrained) for module in model.modules())
 
 
 def test_a_module_that_is_one_layer_runs() -> None:

@@ -253,7 +253,8 @@ def _tuned_for(
             refresh(trained, measured(without_noise(copy.deepcopy(trained))))
 
     noisy = tune(measured(model), data, recipe, after_step)
-    return without_noise(noisy), learnt_ranges(noisy) if recipe.learn_ranges else {}
+    ranges = learnt_ranges(noisy) if recipe.learn_ranges else {}  # before the layers that hold them go
+    return without_noise(noisy), ranges
 
 
 def _converted(
