@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import inspect
 import math
+import sys
 import warnings
+from typing import Any
 
 import pytest
 import torch
@@ -18,6 +21,7 @@ from ohmfield.mapping.fold import fold_batch_norms
 from ohmfield.networks import resnet
 from ohmfield.signals.examples import Examples
 from ohmfield.simulate.convert import chip_layers
+from ohmfield.simulate.given import given
 from ohmfield.simulate.run import predict
 from ohmfield.simulate.training import ChipTrained
 from ohmfield.spec import InputError
@@ -278,3 +282,28 @@ def test_a_model_larger_than_the_chip_is_refused_where_waves_are_not_allowed(
     with pytest.raises(InputError, match=r"conv1: the model needs 10 arrays of unit, 1 of them"):
         deploy(network, chip, images, Recipe(allow_waves=False))
     assert deploy(network, chip, images).placement.waves > 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"data": [[0.0] * 8] * 4}, "data is a list"),
+        ({"data": None}, "data is a NoneType"),
+        ({"data": (torch.rand(8, 8),) * 3}, "data is 3 entries"),
+        ({"data": (torch.rand(8, 8), [0] * 8)}, "labels or targets are a list"),
+        ({"data": (torch.rand(8, 8), torch.full((8, 4), math.nan))}, "targets hold NaN"),
+        ({"data": torch.rand(8, 7)}, r"inputs of shape \(6, 7\), float32: RuntimeError: mat1 and mat2"),
+        ({"data": torch.rand(8)}, r"inputs of shape \(6,\)"),
+        ({"chip": 3}, "chip is a int"),
+        ({"model": lambda x: x}, "model: is a function"),
+        ({"calibrate": torch.rand(4, 7)}, r"calibrate has shape \(4, 7\), the inputs \(8, 8\)"),
+    ],
+)
+def test_arguments_of_the_wrong_kind_are_refused(
+    changed: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As users call it: without the type checker of the tests, which would speak first."""
+    monkeypatch.setattr(sys.modules["ohmfield.deploy"], "given", inspect.unwrap(given))
+    arguments = {"model": nn.Linear(8, 4), "chip": small_chip(DigitalCim()), "data": torch.rand(8, 8)} | changed
+    with pytest.raises(InputError, match=said):
+        inspect.unwrap(deploy)(**arguments)

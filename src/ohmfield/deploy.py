@@ -30,7 +30,7 @@ from ohmfield.simulate.calibrate import VECTORS, CodeHistogram, choose_gains, hi
 from ohmfield.simulate.checks import as_float32, check_kind, check_tally, check_weights
 from ohmfield.simulate.convert import chip_layers, convert
 from ohmfield.simulate.formats import choose_formats, chunk_of
-from ohmfield.simulate.given import Data, Given, given
+from ohmfield.simulate.given import Data, Given, float_outputs, given
 from ohmfield.simulate.noisy import learnt_ranges, refresh, with_noise, without_noise
 from ohmfield.simulate.products import CrossbarProduct
 from ohmfield.simulate.programmed import Programmed
@@ -156,15 +156,18 @@ def deploy(
     Raises `InputError` where the chip cannot hold the model.
     """
     recipe, say = recipe or Recipe(), progress or (lambda _: None)
-    chip = load_chip(chip) if isinstance(chip, str) else chip
     check_kind(model)
+    if not isinstance(chip, (Chip, str)):
+        raise InputError(f"chip is a {type(chip).__name__}; give a Chip, or the name of a preset or of a file")
+    chip = load_chip(chip) if isinstance(chip, str) else chip
     model = copy.deepcopy(model).eval()
     data, calibrate, notes = as_float32(model, data, calibrate)
     say("trace and place")
     check_weights(model)
     what = given(data, model, recipe.calibration_points, calibrate)
-    float_scores = what.score(predict(model, what.inputs))
+    float_scores = what.score(float_outputs(model, what.inputs))
     example = what.calibration[: min(EXAMPLE_ITEMS, chunk_of(what.calibration))]
+    float_outputs(model, example)
     model, folded = fold_batch_norms(model, example)
     notes += folded
     shapes = trace(model, example)

@@ -32,6 +32,16 @@ class InputError(ValueError):
         self.path, self.fault = path, message
 
 
+def told(error: BaseException) -> str:
+    """Kind and first line of an error that foreign code raised.
+
+    >>> told(KeyError("k"))
+    "KeyError: 'k'"
+    """
+    lines = str(error).strip().splitlines()
+    return ": ".join([type(error).__name__, *(line[:200] for line in lines[:1])])
+
+
 def knob(effect: Effect, default: Any = ..., *, doc: str = "", **limits: Any) -> Any:
     """A field of a `@spec` record, with what it may change and its allowed range (`gt`, `ge`, `lt`, `le`).
 

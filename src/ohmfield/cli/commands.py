@@ -110,9 +110,11 @@ class Golden(Common):
     """
 
     run: Positional[Path]
-    """Run folder that `ohmfield fit` made."""
+    """Run folder that `ohmfield fit` made, or file.py:function; the file is run."""
     chip: str
     """A chip, by name or file."""
+    inputs: Path | None = None
+    """For a model: .pt or .npz with `inputs`."""
     layer: str = ""
     """Path of the layer; the first that goes through converters by default."""
     vectors: int = 16

@@ -115,7 +115,7 @@ def _deploy(command: commands.Deploy) -> dict[str, Any]:
         tune_steps=command.tune_steps,
         noise_aware=command.noise_aware,
     )
-    if ".py:" in str(command.run):
+    if models.named(str(command.run)):
         return models.run(str(command.run), command.inputs, chips, recipe, command.seed, command.json)
     deploy_run(command.run, chips, recipe, command.seed)
     return _report(command.run, command.run, command.json)
@@ -193,15 +193,20 @@ def _golden(command: commands.Golden) -> dict[str, Any]:
         raise InputError(f"--chip {command.chip!r} names {len(chips)} chips; golden vectors are those of one")
     if not 1 <= command.vectors <= VECTORS:
         raise InputError(f"--vectors {command.vectors} must lie between 1 and {VECTORS}")
-    field, info = load_run(command.run)
-    signal = load_signal(command.run, info)
-    deployment = deploy(field, chips[0], signal, Recipe(), seed=command.seed)
+    if models.named(str(command.run)):
+        model, data = models.load(str(command.run), command.inputs)
+    else:
+        model, info = load_run(command.run)
+        data = load_signal(command.run, info)
+    deployment = deploy(model, chips[0], data, Recipe(), seed=command.seed)
     layers = chip_layers(deployment.module)
     read = [path for path, layer in layers.items() if isinstance(layer.product, CrossbarProduct)]
     if not command.layer and not read:
         raise InputError(f"no layer goes through converters on {chips[0].name}: there are no codes to write")
     path = command.layer or read[0]
-    arrays, facts = golden_vectors(deployment.module, deployment.programmed, path, signal.coords, command.vectors)
+    arrays, facts = golden_vectors(
+        deployment.module, deployment.programmed, path, deployment.given.inputs, command.vectors
+    )
     save_golden(arrays, facts, command.out)
     shapes = {name: list(value.shape) for name, value in arrays.items()}
     if not command.json:

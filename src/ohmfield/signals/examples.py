@@ -61,7 +61,13 @@ class Examples:
 
         `logits` belong to these examples in their order; whoever scores takes `.test` first.
         """
-        logits = logits.detach()
+        logits, most = logits.detach(), int(self.labels.max())
+        if logits.dim() != 2 or most >= logits.shape[1]:
+            shape = tuple(logits.shape)
+            raise InputError(
+                f"{self.name}: label {most} needs {most + 1} outputs or more for each input, the model makes {shape}; "
+                "give labels that count its outputs from 0"
+            )
         scores = {"accuracy": top_k(logits, self.labels)}
         if len(self.classes) > k:
             scores[f"top{k}_accuracy"] = top_k(logits, self.labels, k)

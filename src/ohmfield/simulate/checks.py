@@ -18,8 +18,10 @@ from ohmfield.spec import InputError
 from ohmfield.tally import Tally
 
 
-def check_kind(model: nn.Module) -> None:
+def check_kind(model: object) -> None:
     """Raises `InputError` naming the first module that cannot be looked into or copied."""
+    if not isinstance(model, nn.Module):
+        raise InputError(f"is a {type(model).__name__}; give a torch module", "model")
     for path, module in model.named_modules():
         if isinstance(module, torch.jit.ScriptModule):
             raise InputError("is compiled by torch.jit; give the module it was made from", path or "model")

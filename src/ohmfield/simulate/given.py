@@ -14,7 +14,7 @@ from ohmfield.numerics import Noise
 from ohmfield.signals.examples import Examples
 from ohmfield.signals.points import Points
 from ohmfield.simulate.run import predict
-from ohmfield.spec import InputError
+from ohmfield.spec import InputError, told
 
 Data = Points | Examples | Tensor | tuple[Tensor, Tensor]
 HELD_OUT = 4  # one input in so many is kept from scoring where nothing else was given to calibrate on
@@ -46,23 +46,25 @@ def given(data: Data, model: nn.Module, points: int = 4096, calibrate: Tensor | 
     `calibrate`, or `points` coordinates between a signal's, or the training part of `Examples`, or the first quarter of
     the inputs, which is then not scored. `InputError` where nothing is left to score or to calibrate on.
     """
+    if calibrate is not None:
+        _check_calibrate(calibrate, data)
     if isinstance(data, Points):
         chosen = Noise(0).at("calibration").uniform((points, data.dim)) if calibrate is None else calibrate
         what = f"{points} coordinates between those that are scored" if calibrate is None else _theirs(calibrate)
         return Given(data.coords, data.score, "psnr_dB", chosen, float(len(data)), "frame", what)
     if isinstance(data, Examples):
         return _of_examples(data, calibrate)
-    inputs, targets = (data, None) if isinstance(data, Tensor) else data
+    inputs, targets = _parts(data)
     _checked(inputs)
-    if targets is not None and len(targets) != len(inputs):
-        raise InputError(f"{len(inputs)} inputs and {len(targets)} targets; give one for each input")
+    if targets is not None:
+        _check_targets(targets, len(inputs))
     if targets is not None and not targets.is_floating_point():
         held = _held(len(inputs)) if calibrate is None else 0
         classes = tuple(str(label) for label in range(int(targets.max()) + 1))
         return _of_examples(Examples(inputs, targets.long(), classes, held, "inputs"), calibrate)
     held = _held(len(inputs)) if calibrate is None else 0
     chosen, scored = (inputs[:held] if calibrate is None else calibrate), inputs[held:]
-    wanted = predict(model, scored) if targets is None else targets[held:]
+    wanted = float_outputs(model, scored) if targets is None else targets[held:]
     what = f"the first {held} inputs, which are not scored" if calibrate is None else _theirs(calibrate)
     return Given(scored, lambda made: fidelity(made, wanted), "snr_dB", _few(chosen), 1.0, "input", what)
 
@@ -74,11 +76,63 @@ def fidelity(made: Float[Tensor, "*shape"], wanted: Float[Tensor, "*shape"]) -> 
     {'snr_dB': 20.0, 'max_error': 1.0}
     """
     if made.shape != wanted.shape:
-        raise InputError(f"outputs of shape {tuple(made.shape)} cannot be held against {tuple(wanted.shape)}")
+        shapes = f"outputs of shape {tuple(made.shape)} cannot be held against targets of {tuple(wanted.shape)}"
+        raise InputError(f"{shapes}; give targets of the same shape, or class labels as integers")
     error = made.double() - wanted.double()
     signal, lost = float(wanted.double().square().sum()), float(error.square().sum())
     snr_dB = math.inf if lost == 0.0 else -math.inf if signal == 0.0 else 10.0 * math.log10(signal / lost)
     return {"snr_dB": snr_dB, "max_error": float(error.abs().max())}
+
+
+def float_outputs(model: nn.Module, inputs: Shaped[Tensor, "items *dims"]) -> Float[Tensor, "items *outputs"]:
+    """What the float `model` makes of `inputs`; `InputError` with the model's own error where it does not run."""
+    try:
+        return predict(model, inputs)
+    except InputError:
+        raise
+    except Exception as error:  # whatever code that is not ours raises
+        shape, dtype = tuple(inputs.shape), str(inputs.dtype).removeprefix("torch.")
+        raise InputError(f"the model does not run on inputs of shape {shape}, {dtype}: {told(error)}") from error
+
+
+def _parts(data: object) -> tuple[Tensor, Tensor | None]:
+    """Inputs and, of a pair, labels or targets."""
+    pair = (data, None) if isinstance(data, Tensor) else data
+    if not isinstance(pair, tuple) or len(pair) != 2:
+        what = f"{len(pair)} entries" if isinstance(pair, tuple) else f"a {type(data).__name__}"
+        raise InputError(f"data is {what}; give a tensor, (inputs, labels or targets), a signal or `Examples`")
+    inputs, targets = pair
+    for name, part in (("inputs", inputs), ("labels or targets", targets)):
+        if not isinstance(part, Tensor) and part is not None:
+            raise InputError(f"{name} are a {type(part).__name__}; give torch.as_tensor of them")
+    if inputs is None:
+        raise InputError("inputs are None; give a tensor")
+    return inputs, targets
+
+
+def _check_calibrate(calibrate: object, data: object) -> None:
+    if not isinstance(calibrate, Tensor):
+        raise InputError(f"calibrate is a {type(calibrate).__name__}; give a tensor of inputs")
+    inputs = data.coords if isinstance(data, Points) else data.inputs if isinstance(data, Examples) else _parts(data)[0]
+    if calibrate.shape[1:] != inputs.shape[1:]:
+        shapes = f"calibrate has shape {tuple(calibrate.shape)}, the inputs {tuple(inputs.shape)}"
+        raise InputError(f"{shapes}; only the first axis may differ")
+
+
+def _check_targets(targets: Tensor, items: int) -> None:
+    if targets.dim() == 0 or len(targets) != items:
+        count = len(targets) if targets.dim() else "one number as"
+        raise InputError(f"{items} inputs and {count} targets; give one for each input")
+    if targets.is_complex():
+        raise InputError("targets are complex; give labels as integers or targets as floats")
+    if targets.is_floating_point():
+        if not bool(torch.isfinite(targets).all()):
+            raise InputError("targets hold NaN or infinity; remove those")
+        return
+    if targets.dim() != 1:
+        raise InputError(f"labels have shape {tuple(targets.shape)}; give one integer for each input, ({items},)")
+    if int(targets.min()) < 0:
+        raise InputError(f"label {int(targets.min())} is not allowed; labels count the model's outputs from 0")
 
 
 def _of_examples(data: Examples, calibrate: Tensor | None) -> Given:
@@ -106,6 +160,9 @@ def _theirs(calibrate: Tensor) -> str:
 
 
 def _checked(inputs: Tensor) -> Tensor:
+    if inputs.layout != torch.strided or inputs.is_complex():
+        what = "complex" if inputs.is_complex() else "sparse"
+        raise InputError(f"inputs are {what}; give a dense tensor of real numbers")
     if inputs.dim() < 1 or len(inputs) == 0:
         raise InputError(f"inputs of shape {tuple(inputs.shape)} hold nothing; the first axis counts the inputs")
     if inputs.is_floating_point() and not bool(torch.isfinite(inputs).all()):
