@@ -156,3 +156,33 @@ def test_other_bad_input_is_refused(written: Write, tmp_path: Path) -> None:
         calibrate(small_chip(UNIT), power=written("path,value\nbusy_W,1\n"))
     with pytest.raises(InputError, match=r"host\.busy_W"):
         calibrate(small_chip(UNIT), power=written("path,value\nhost.busy_W,-1\n"))
+
+
+def test_read_noise_is_counted_once(written: Write) -> None:
+    """Cells written without error, read four times: what their means are off by is read noise alone."""
+
+    def error_of(target: np.ndarray) -> np.ndarray:
+        return np.full_like(target, 0.5)
+
+    found = {one.path: one for one in fit_cells(UNIT, written(cells_csv(error_of, 0.08, num=2000, reads=4)))}
+    assert found["program_fraction"].value * 56.0 == pytest.approx(0.5, rel=0.5)
+    once = {one.path: one for one in fit_cells(UNIT, written(cells_csv(error_of, 0.08, reads=1)))}
+    assert once["program_fraction"].value * 56.0 > 1.5
+    assert "an upper bound, 600 cells were read once" in once["program_fraction"].error
+
+
+def test_sweeps_and_tables_that_say_nothing_are_refused(written: Write) -> None:
+    sweep = [f"{v / 16},{{}}" for v in range(2000)]
+    for text, said in (
+        ("\n".join(sweep).format(*[3] * 2000), "1 different codes"),
+        ("\n".join(sweep).format(*[1 + v // 64 for v in range(2000)]), "0.25 codes per LSB"),
+    ):
+        with pytest.raises(InputError, match=said):
+            fit_adc(SarAdc(bits=7), written("input_lsb,code\n" + text))
+    shifted = "\n".join(sweep).format(*[min(127, v // 16 + 5) for v in range(2000)])
+    assert "a constant offset of +4.5" in fit_adc(SarAdc(bits=7), written("input_lsb,code\n" + shifted))[0].error
+    with pytest.raises(InputError, match=r"line 3: host\.busy_W was given in line 2"):
+        calibrate(small_chip(), power=written("path,value\nhost.busy_W,1\nhost.busy_W,2\n"))
+    zeros = "\n".join(f"{cell},0,0" for cell in range(40) for _ in range(2))
+    with pytest.raises(InputError, match=r"given\.csv: measured_uS is 0"):
+        calibrate(small_chip(UNIT), conductances=written("cell,target_uS,measured_uS\n" + zeros))

@@ -24,6 +24,7 @@ from ohmfield.spec import InputError, build, to_plain, walk
 LEAST_CELLS = 20  # written cells, fitted and held out together
 NODES = 17  # of a fitted transfer curve; fewer for converters with fewer codes
 ROWS_PER_NODE = 4
+FAR = 1.25  # codes per LSB of a sweep, up or down, beyond which its inputs are in another unit
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,12 @@ def calibrate(
             place = place[folder]
         place[last] = list(finding.value) if isinstance(finding.value, tuple) else finding.value
     plain["measured"] = [*chip.measured, *(finding.line(file) for finding, file in findings)]
-    return build(Chip, plain), tuple(finding for finding, _ in findings)
+    try:
+        made = build(Chip, plain)
+    except InputError as error:
+        whose = [str(file) for finding, file in findings if finding.path == error.path] or [str(f) for f in files]
+        raise InputError(str(error), ", ".join(whose)) from None
+    return made, tuple(finding for finding, _ in findings)
 
 
 def fit_cells(unit: Crossbar, file: Path) -> list[Finding]:
@@ -88,10 +94,10 @@ def fit_cells(unit: Crossbar, file: Path) -> list[Finding]:
     target, whichever makes the fitted half likelier. Read noise is the spread of a cell's reads over their mean.
     """
     if not isinstance(unit.cell, ResistiveCell):
-        raise InputError(f"{file}: cells of kind {unit.cell.kind} have no fraction to fit; use rram", "cell")
+        raise InputError(f"{file}: cells of kind {unit.cell.kind} have no fraction to fit; use rram")
     if unit.cell.verify is not None:
         raise InputError(
-            "describes single writes; set verify to none, measured errors are those that remain", "cell.verify"
+            f"{file}: cell.verify describes single writes; set it to none, measured errors are those that remain"
         )
     cells: dict[str, list[float]] = {}
     targets: dict[str, float] = {}
@@ -111,20 +117,27 @@ def fit_cells(unit: Crossbar, file: Path) -> list[Finding]:
     error, fitted = mean - target, np.arange(len(cells)) % 2 == 0
     span_uS = unit.cell.g_max_uS - unit.cell.g_min_uS
     bases = {"range": np.full(len(cells), span_uS)} | ({"target": target} if (target > 0.0).all() else {})
-    scores = {name: _fraction(error[fitted], base[fitted]) for name, base in bases.items()}
+    # The mean of n reads still holds 1/n of their variance: that is read noise, and is drawn as such.
+    reads_uS2 = np.array([np.var(reads, ddof=1) / len(reads) if len(reads) > 1 else 0.0 for reads in cells.values()])
+    scores = {name: _fraction(error[fitted], base[fitted], reads_uS2[fitted]) for name, base in bases.items()}
     name = max(scores, key=lambda one: scores[one][1])
-    fraction = scores[name][0]
-    seen = float(np.sqrt(np.mean((error[~fitted] / bases[name][~fitted]) ** 2)))
+    fraction, seen = scores[name][0], _fraction(error[~fitted], bases[name][~fitted], reads_uS2[~fitted])[0]
+    once = sum(len(reads) == 1 for reads in cells.values())
+    bound = f"; an upper bound, {once} cells were read once" if once else ""
     shift = float(error.mean()) / span_uS
     found = [
         Finding(
-            "program_fraction", fraction, f"held out: {_off(fraction, seen)}, mean shift {shift:+.2%} of the range"
+            "program_fraction",
+            fraction,
+            f"held out: {_off(fraction, seen)}, mean shift {shift:+.2%} of the range{bound}",
         ),
         Finding("fraction_of", name, ""),
     ]
     repeated = [(np.var(reads, ddof=1), np.mean(reads) ** 2) for reads in cells.values() if len(reads) > 1]
     if len(repeated) >= LEAST_CELLS:
         spread = np.array(repeated)
+        if not (spread[::2, 1].any() and spread[1::2, 1].any()):
+            raise InputError(f"{file}: measured_uS is 0 throughout; read noise is a fraction of the reads")
         read, held_out = (float(np.sqrt(half[:, 0].sum() / half[:, 1].sum())) for half in (spread[::2], spread[1::2]))
         found.append(Finding("read_fraction", read, f"held out: {_off(read, held_out)}"))
     return found
@@ -151,6 +164,13 @@ def fit_adc(adc: Adc, file: Path) -> list[Finding]:
         raise InputError(
             f"{file}: {len(inside)} rows within the range; {2 * ROWS_PER_NODE * nodes} are needed for {nodes} points"
         )
+    codes = len(np.unique(inside[:, 1]))
+    slope = float(np.polyfit(inside[:, 0], inside[:, 1], 1)[0]) if codes > 1 and np.ptp(inside[:, 0]) > 0.0 else 0.0
+    if not 1.0 / FAR < slope < FAR:
+        raise InputError(
+            f"{file}: {codes} different codes, {slope:.3g} codes per LSB; between {1.0 / FAR:g} and {FAR:g} are "
+            "allowed: give input_lsb in LSB of this converter"
+        )
     inside = inside[np.argsort(inside[:, 0], kind="stable")]
     fitted, held = inside[::2], inside[1::2]
     grid = np.linspace(low, high, nodes)
@@ -163,7 +183,9 @@ def fit_adc(adc: Adc, file: Path) -> list[Finding]:
     rms, before = float(np.sqrt(np.mean(left**2))), float(np.std(held[:, 1] - held[:, 0]))
     noise = max(0.0, float(np.mean((fitted[:, 1] - fitted[:, 0] - hats @ curve) ** 2)) - 1.0 / 12.0)
     enob = adc.bits - 0.5 * math.log2(1.0 + 12.0 * noise) if noise > 0.0 else float(adc.bits)
+    shift = float(np.mean(fitted[:, 1] - fitted[:, 0]))
     error = f"held out: {rms:.3f} LSB rms are left of {before:.3f}, rounding alone leaves 0.289"
+    error += f"; a constant offset of {shift:+.3f} LSB is part of it"
     return [
         Finding("inl", tuple(round(float(point), 6) for point in curve), error),
         Finding("enob", round(max(enob, 0.1), 4), ""),
@@ -175,10 +197,11 @@ def _hats(where: Float[np.ndarray, " rows"], grid: Float[np.ndarray, " nodes"]) 
     return np.stack([np.interp(where, grid, unit) for unit in np.eye(len(grid))], axis=1)
 
 
-def _fraction(error: np.ndarray, base: np.ndarray) -> tuple[float, float]:
-    """Most likely sd as a fraction of `base`, and the logarithm of its likelihood."""
-    fraction = float(np.sqrt(np.mean((error / base) ** 2)))
-    return fraction, float(-np.log(np.maximum(fraction * base, 1e-30)).sum())
+def _fraction(error: np.ndarray, base: np.ndarray, reads_uS2: np.ndarray) -> tuple[float, float]:
+    """Sd as a fraction of `base` beyond the variance of the reads, and the logarithm of its likelihood."""
+    fraction = math.sqrt(max(0.0, float(np.mean((error**2 - reads_uS2) / base**2))))
+    variance = np.maximum((fraction * base) ** 2 + reads_uS2, 1e-30)
+    return fraction, float(-0.5 * (np.log(variance) + error**2 / variance).sum())
 
 
 def _off(fitted: float, seen: float) -> str:
@@ -192,9 +215,12 @@ def _overrides(chip: Chip, file: Path) -> list[Finding]:
     known = {
         path: value for path, value, _ in walk(chip) if isinstance(value, (int, float)) and not isinstance(value, bool)
     }
-    found = []
+    found: list[Finding] = []
+    lines: dict[str, int] = {}
     for line, row in _rows(file, ("path", "value")):
         path = row["path"]
+        if lines.setdefault(path, line) != line:
+            raise InputError(f"{file}, line {line}: {path} was given in line {lines[path]}; keep one of them")
         if path not in known:
             near = ", ".join(sorted(name for name in known if name.split(".")[-1] == path.split(".")[-1])[:3])
             raise InputError(

@@ -18,7 +18,7 @@ class Placed:
     why: str
 
 
-# By what an operation is called in torch's own listing, first match wins.
+# By what an operation is called in torch's own listing; a row of several operations gets the reason of each.
 REASONS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("softmax",), "exponents and a division by their sum, in floats"),
     (("norm",), "divides by a spread that is measured on each item, or could not be folded"),
@@ -68,4 +68,4 @@ def _why(operator: Operator, unit: str) -> str:
         return "no activation unit computes it"
     first = operator.function.split(", ")
     found = [why for names, why in REASONS if any(name in called for name in names for called in first)]
-    return found[0] if found else "no unit of the chip knows it"
+    return "; ".join(found) if found else "no unit of the chip knows it"
