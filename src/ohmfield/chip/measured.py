@@ -118,7 +118,11 @@ def fit_cells(unit: Crossbar, file: Path) -> list[Finding]:
     span_uS = unit.cell.g_max_uS - unit.cell.g_min_uS
     bases = {"range": np.full(len(cells), span_uS)} | ({"target": target} if (target > 0.0).all() else {})
     # The mean of n reads still holds 1/n of their variance: that is read noise, and is drawn as such.
-    reads_uS2 = np.array([np.var(reads, ddof=1) / len(reads) if len(reads) > 1 else 0.0 for reads in cells.values()])
+    several = [np.array(reads) for reads in cells.values() if len(reads) > 1]
+    squares = sum(float(np.mean(reads)) ** 2 for reads in several)
+    pooled = sum(float(np.var(reads, ddof=1)) for reads in several) / squares if squares > 0.0 else 0.0
+    count = np.array([len(reads) for reads in cells.values()])
+    reads_uS2 = np.where(count > 1, pooled * mean**2 / count, 0.0)
     scores = {name: _fraction(error[fitted], base[fitted], reads_uS2[fitted]) for name, base in bases.items()}
     name = max(scores, key=lambda one: scores[one][1])
     fraction, seen = scores[name][0], _fraction(error[~fitted], bases[name][~fitted], reads_uS2[~fitted])[0]
