@@ -182,8 +182,10 @@ def test_bad_input_is_named() -> None:
 
 def test_models_that_cannot_be_copied_are_refused_with_the_next_step() -> None:
     x, chip = torch.rand(8, 4), small_chip(DigitalCim())
+    traced = torch.jit.trace(nn.Sequential(nn.Linear(4, 2)), x)
+    assert isinstance(traced, nn.Module)
     with pytest.raises(InputError, match=r"model: is compiled by torch.jit; give the module"):
-        deploy(torch.jit.trace(nn.Sequential(nn.Linear(4, 2)), x), chip, x)
+        deploy(traced, chip, x)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         normed = nn.Sequential(nn.utils.weight_norm(nn.Linear(4, 2)))

@@ -43,7 +43,7 @@ def as_float32(model: nn.Module, data: Any, calibrate: Tensor | None) -> tuple[A
     if not kinds:
         return data, calibrate, []
     model.float()
-    if parts:
+    if isinstance(data, (Points, Examples)):
         data = replace(data, **{name: _float32(getattr(data, name)) for name in parts})
     else:
         data = tuple(_float32(each) for each in data) if isinstance(data, tuple) else _float32(data)

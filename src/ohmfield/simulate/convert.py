@@ -258,7 +258,9 @@ def _children(
     module: nn.Module, path: str, kinds: tuple[type[nn.Module], ...]
 ) -> Iterator[tuple[str, nn.Module, str, nn.Module]]:
     for name, child in module._modules.items():
+        if child is None:
+            continue
         if type(child) in kinds:
             yield path, module, name, child
-        elif child is not None:
+        else:
             yield from _children(child, f"{path}.{name}" if path else name, kinds)
