@@ -226,26 +226,28 @@ def test_views_of_one_parameter_are_matrices_of_their_own(second: str) -> None:
 
 
 class Beside(nn.Module):
-    """A product, or a convolution, with a bias that follows from the inputs."""
+    """A product, or a convolution of either direction, with a bias that follows from the inputs."""
 
-    def __init__(self, convolution: bool) -> None:
+    def __init__(self, kind: str) -> None:
         super().__init__()
         self.weight, self.bias = nn.Parameter(torch.randn(4, 8)), nn.Linear(8, 4)
-        self.convolution = convolution
+        self.kind = kind
 
     def forward(self, x: Tensor) -> Tensor:
         bias = 3.0 * self.bias(x).mean(0)
-        return (
-            F.conv1d(x[..., None], self.weight[..., None], bias) if self.convolution else F.linear(x, self.weight, bias)
-        )
+        if self.kind == "linear":
+            return F.linear(x, self.weight, bias)
+        if self.kind == "convolution":
+            return F.conv1d(x[..., None], self.weight[..., None], bias)
+        return F.conv_transpose1d(x[..., None], self.weight.T[..., None], bias)
 
 
-@pytest.mark.parametrize("convolution", [False, True])
-def test_a_bias_that_is_an_activation_is_added_behind_the_layer(convolution: bool) -> None:
+@pytest.mark.parametrize("kind", ["linear", "convolution", "transposed"])
+def test_a_bias_that_is_an_activation_is_added_behind_the_layer(kind: str) -> None:
     torch.manual_seed(3)
     x = 4.0 * torch.rand(64, 8) - 2.0
     x[16:] = x[16:].abs()  # other biases than calibration sees, in the same ranges
-    made_here = deploy(Beside(convolution), small_chip(DigitalCim()), x)
+    made_here = deploy(Beside(kind), small_chip(DigitalCim()), x)
     assert made_here.quality["snr_dB"] > 20.0
 
 

@@ -215,11 +215,10 @@ def _conv_transposed(axes: int) -> Callable[..., Any]:
         groups: int = 1,
         dilation: Any = 1,
     ) -> Any:
-        name = calls.name_of(weight) if calls.constant(weight) else None
-        if calls.constant(input) or name is None or input.dim() != axes + 2:
+        if calls.constant(input) or not calls.constant(weight) or input.dim() != axes + 2:
             return NotImplemented
         window = Window.transposed(tuple(weight.shape[2:]), stride, padding, output_padding, groups, dilation)
-        return calls.weighted(name, input, weight, bias, window)
+        return calls.layer(input, weight, bias, window)
 
     return convolve
 
