@@ -76,3 +76,64 @@ class PartCost:
     def times(self, instances: Number) -> PartCost:
         """That many instances."""
         return PartCost(self.area_um2 * instances, self.leakage_uW * instances)
+
+
+# ---- the same arithmetic for one design and for many -----------------------------------------------------------------
+
+
+class Mixed(Exception):
+    """Designs of one batch part here: `mask` says which go one way. Who evaluates batches splits them and goes on."""
+
+    def __init__(self, mask: np.ndarray) -> None:
+        super().__init__("designs of a batch take different ways here: evaluate them with `sweep`, which parts them")
+        self.mask = mask
+
+
+def uniform(condition: bool | np.ndarray) -> bool:
+    """`condition` as a bool, where a value decides what is counted at all; `Mixed` where designs differ in it.
+
+    >>> uniform(np.array([True, True])), uniform(3 > 4)
+    (True, False)
+    """
+    if isinstance(condition, bool):
+        return condition
+    known = np.asarray(condition)
+    if known.all():
+        return True
+    if not known.any():
+        return False
+    raise Mixed(known)
+
+
+def ceil_div(value: Number, by: Number) -> Number:
+    """`ceil(value / by)` of whole numbers: an int of ints, floats of arrays.
+
+    >>> ceil_div(7, 2), ceil_div(np.array([7.0, 8.0]), 2)
+    (4, array([4., 4.]))
+    """
+    if isinstance(value, int) and isinstance(by, int):
+        return -(-value // by)
+    return np.ceil(np.asarray(value) / by)
+
+
+def floor_div(value: Number, by: Number) -> Number:
+    """`floor(value / by)` of whole numbers, in the manner of `ceil_div`."""
+    if isinstance(value, int) and isinstance(by, int):
+        return value // by
+    return np.floor(np.asarray(value) / by)
+
+
+def largest(first: Number, *others: Number) -> Number:
+    """The largest of numbers, element by element where one is an array."""
+    for other in others:
+        both_plain = isinstance(first, int | float) and isinstance(other, int | float)
+        first = max(first, other) if both_plain else np.maximum(first, other)
+    return first
+
+
+def smallest(first: Number, *others: Number) -> Number:
+    """The smallest of numbers, element by element where one is an array."""
+    for other in others:
+        both_plain = isinstance(first, int | float) and isinstance(other, int | float)
+        first = min(first, other) if both_plain else np.minimum(first, other)
+    return first

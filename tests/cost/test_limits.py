@@ -79,7 +79,7 @@ def test_columns_and_conversions_of_each_encoding(encoding, weight_bits, columns
     assert cut.column_blocks == 1
     assert actions.conversions == (256 * columns / pairs + references) * 2 * 8
     assert actions.cells == 256 * (256 * columns + references)
-    assert float(unit._columns(weight_bits)) == columns
+    assert unit.array.columns_per_weight(weight_bits) == columns
 
 
 def test_a_reference_column_takes_the_place_of_weights():

@@ -9,7 +9,7 @@ import numpy as np
 
 from ohmfield.chip.readout import ReadoutName
 from ohmfield.chip.wires import Wires
-from ohmfield.quantities import Number
+from ohmfield.quantities import Number, ceil_div, largest, uniform
 from ohmfield.spec import InputError, knob, spec
 
 EncodingName = Literal["differential", "offset", "twos_complement", "column_flip", "ternary", "xnor", "two_level"]
@@ -118,32 +118,32 @@ class Array:
         """Largest sum of a column's levels over what its rows could hold: half where columns are flipped."""
         return 0.5 if self.encoding == "column_flip" else 1.0
 
-    def check_bits(self, weight_bits: int, name: str = "") -> None:
+    def check_bits(self, weight_bits: Number, name: str = "") -> None:
         """Raises `InputError` where weights of that width cannot be written so; `name` is the layer."""
         only = self.written.weight_bits
-        if only is not None and weight_bits != only:
+        if only is not None and uniform(weight_bits != only):
             raise InputError(
                 f"{self.encoding} weights have {only} bit{'s' if only > 1 else ''}, not {weight_bits}: "
                 f"set weight_bits {only}, or array.encoding differential",
                 name,
             )
-        if only is None and weight_bits < 2:
+        if only is None and uniform(weight_bits < 2):
             raise InputError(f"{self.encoding} weights need 2 bits or more, for 1 use array.encoding xnor", name)
 
-    def num_slices(self, weight_bits: int) -> int:
+    def num_slices(self, weight_bits: Number) -> Number:
         """Cells that hold one (side of a) weight of b bits.
 
         `ceil((b - 1) / c)` in pairs, `ceil(b / c)` with an offset; two's complement keeps the sign bit in a column of
         its own, `1 + ceil((b - 1) / c)`.
         """
         sign = 1 if self.written.sides == 2 or self.encoding == "twos_complement" else 0
-        magnitude = -(-(weight_bits - sign) // self.cell_bits)
-        return max(1, magnitude) if self.encoding != "twos_complement" else 1 + magnitude
+        magnitude = ceil_div(weight_bits - sign, self.cell_bits)
+        return largest(1, magnitude) if self.encoding != "twos_complement" else 1 + magnitude
 
-    def columns_per_weight(self, weight_bits: int) -> int:
+    def columns_per_weight(self, weight_bits: Number) -> Number:
         """Physical columns of one weight."""
         return self.num_slices(weight_bits) * self.written.sides
 
-    def conversions_per_weight(self, weight_bits: int) -> int:
+    def conversions_per_weight(self, weight_bits: Number) -> Number:
         """Conversions of one weight column per row group and plane."""
-        return self.columns_per_weight(weight_bits) // (2 if self.converts_pairs else 1)
+        return self.num_slices(weight_bits) * (1 if self.converts_pairs else self.written.sides)

@@ -10,7 +10,7 @@ from ohmfield.chip import library
 from ohmfield.chip.lines import DAC_FF, DAC_UM2, DRIVER_FF, DRIVER_UM2, LINE_FF
 from ohmfield.chip.process import Process
 from ohmfield.chip.scaling import REFERENCE_V
-from ohmfield.quantities import ActionCost, Number, PartCost
+from ohmfield.quantities import ActionCost, Number, PartCost, ceil_div
 from ohmfield.spec import knob, spec
 
 SignedDrive = Literal["twos_complement", "sign_magnitude", "sign_magnitude_two_pass", "none"]
@@ -60,7 +60,7 @@ class Dac:
         """Whether a digit of that layer can be negative."""
         return signed_input and self.bipolar
 
-    def num_planes(self, input_bits: int, signed: bool = False) -> int:
+    def num_planes(self, input_bits: Number, signed: bool = False) -> Number:
         """Digits of one input, read in turn: `ceil(b / bits)`, or of its magnitude, once or for each sign.
 
         >>> [Dac(signed=drive).num_planes(8, signed=True) for drive in ("sign_magnitude", "sign_magnitude_two_pass")]
@@ -68,7 +68,7 @@ class Dac:
         """
         magnitude = signed and self.signed.startswith("sign_magnitude")
         passes = 2 if signed and self.signed == "sign_magnitude_two_pass" else 1
-        return passes * -(-(input_bits - int(magnitude)) // self.bits)
+        return passes * ceil_div(input_bits - int(magnitude), self.bits)
 
     def plane_weights(self, input_bits: int, signed: bool) -> tuple[int, ...]:
         """What each plane counts, lowest first; of two's complement the top bit weighs `-2^(b-1)`.
@@ -81,7 +81,7 @@ class Dac:
         >>> Dac(bits=2, signed="sign_magnitude_two_pass").plane_weights(4, signed=True)
         (1, 4, -1, -4)
         """
-        planes = self.num_planes(input_bits, signed)
+        planes = int(self.num_planes(input_bits, signed))
         if signed and self.signed == "sign_magnitude_two_pass":
             half = [2 ** (self.bits * plane) for plane in range(planes // 2)]
             return (*half, *(-weight for weight in half))

@@ -163,13 +163,6 @@ class Crossbar(Unit):
         """Conversions of one converter after one read: its columns, or their pairs when subtracted in analog."""
         return np.ceil(np.asarray(self.adc.columns_per_adc) / (2 if self.pairs else 1))
 
-    def _columns(self, weight_bits: Number) -> Number:
-        """`array.columns_per_weight`, for arrays of designs."""
-        sides, own_sign = self.array.written.sides, self.array.encoding == "twos_complement"
-        stored = weight_bits - 1 if sides == 2 or own_sign else weight_bits
-        slices = np.maximum(1.0, np.ceil(np.asarray(stored) / self.array.cell_bits))
-        return slices * sides + (1.0 if own_sign else 0.0)
-
     def accumulator_bits(self, weight_bits: Number, input_bits: Number) -> Number:
         """As declared, else too wide to overflow over one array: operands, log2 of its rows, places of a correction."""
         if self.array.accumulator_bits is not None:
@@ -254,7 +247,7 @@ class Crossbar(Unit):
         registers = (
             library.register(width)
             .part(process)
-            .times(np.floor(array.columns / self._columns(weight_bits)) + array.rows * backwards)
+            .times(np.floor(array.columns / array.columns_per_weight(weight_bits)) + array.rows * backwards)
         )
         if adc.post_calibration is not None:
             own = adc.post_calibration.registers(adc.bits).part(process).times(array.columns / (2 if self.pairs else 1))

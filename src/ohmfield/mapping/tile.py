@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Int
 
 from ohmfield.chip.units import Crossbar, DigitalCim, Unit
 from ohmfield.mapping.workload import Operator
+from ohmfield.quantities import Number, ceil_div, floor_div, largest, smallest, uniform
 from ohmfield.spec import InputError
 
 
@@ -16,11 +19,11 @@ from ohmfield.spec import InputError
 class Geometry:
     """What one array of a unit holds: stored rows, rows added at once, and whole weights side by side."""
 
-    rows: int
-    rows_active: int
-    weights_per_row: int
-    columns_per_weight: int  # physical columns (crossbar) or weight bits (digital) of one weight
-    columns: int  # of one array, its reference columns included
+    rows: Number
+    rows_active: Number
+    weights_per_row: Number
+    columns_per_weight: Number  # physical columns (crossbar) or weight bits (digital) of one weight
+    columns: Number  # of one array, its reference columns included
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,77 +33,118 @@ class Tiling:
     The `groups` of a grouped operator are stored in `packs`: as many in one row group, one beside the other on rows and
     columns of their own, as its rows and columns hold. Packs lie below each other on the same columns, read in turn.
     Cells where the rows of one group cross the columns of another hold zero; they are written and read as any cell.
+
+    All but `starts` and `pack_sizes` are numbers in closed form, so that arrays of designs are cut in one call.
     """
 
-    inputs: int  # of the largest pack
-    outputs: int
+    operator: Operator
     geometry: Geometry
-    starts: Int[np.ndarray, " boundaries"]
-    pack_sizes: tuple[int, ...] = (1,)  # groups in each pack
+    packed: Number  # groups in a full pack
 
     @property
-    def row_blocks(self) -> int:
+    def inputs(self) -> Number:
+        """Inputs of a full pack."""
+        return self.packed * self.operator.inputs
+
+    @property
+    def outputs(self) -> Number:
+        """Outputs of a full pack."""
+        return self.packed * self.operator.outputs
+
+    @cached_property
+    def blocks(self) -> Number:
+        """Arrays one above the other that a full pack takes."""
+        return ceil_div(self.inputs, self.geometry.rows)
+
+    @cached_property
+    def row_blocks(self) -> Number:
         """Arrays one above the other; their sums are added digitally, or belong to other packs."""
-        return -(-self.inputs // self.geometry.rows) * -(-self.packs // self._packs_per_array)
+        return self.blocks * ceil_div(self.packs, self._packs_per_array)
 
-    @property
-    def column_blocks(self) -> int:
+    @cached_property
+    def column_blocks(self) -> Number:
         """Arrays side by side; each is driven by the same inputs."""
-        return -(-self.outputs // self.geometry.weights_per_row)
+        return ceil_div(self.outputs, self.geometry.weights_per_row)
 
     @property
-    def arrays(self) -> int:
+    def arrays(self) -> Number:
         """Arrays of one copy."""
         return self.row_blocks * self.column_blocks
 
-    @property
-    def row_groups(self) -> int:
+    @cached_property
+    def row_groups(self) -> Number:
         """Row groups of one pack: the partial sums of one output."""
-        return len(self.starts) - 1
+        held, full = self.geometry, floor_div(self.inputs, self.geometry.rows)
+        rest = self.inputs - full * held.rows
+        return full * ceil_div(held.rows, held.rows_active) + ceil_div(rest, held.rows_active)
 
-    @property
-    def packs(self) -> int:
+    @cached_property
+    def packs(self) -> Number:
         """Matrices that are stored and read apart."""
-        return len(self.pack_sizes)
+        return ceil_div(self.operator.groups, self.packed)
 
-    @property
-    def _packs_per_array(self) -> int:
-        rows = -(-self.geometry.rows // self.geometry.rows_active)
-        return max(1, rows // self.row_groups)
+    @cached_property
+    def _packs_per_array(self) -> Number:
+        rows = ceil_div(self.geometry.rows, self.geometry.rows_active)
+        return largest(1, floor_div(rows, self.row_groups))
 
     def array_of(self, pack: int) -> int:
         """Number of the first array, of those one above the other, that holds that pack."""
-        return pack // self._packs_per_array * -(-self.inputs // self.geometry.rows)
+        return int(pack // self._packs_per_array * self.blocks)
 
-    @property
-    def outputs_per_group(self) -> int:
-        """Outputs of one group."""
-        return self.outputs // self.pack_sizes[0]
-
-    @property
-    def weights(self) -> int:
+    @cached_property
+    def weights(self) -> Number:
         """Weights in use on all packs, zeros between groups included."""
-        inputs = self.inputs // self.pack_sizes[0]
-        return sum(size**2 for size in self.pack_sizes) * inputs * self.outputs_per_group
+        full = floor_div(self.operator.groups, self.packed)
+        rest = self.operator.groups - full * self.packed
+        return (full * self.packed**2 + rest**2) * (self.operator.inputs * self.operator.outputs)
 
-    @property
-    def groups(self) -> int:
+    @cached_property
+    def groups(self) -> Number:
         """Most row groups of one array, read one after the other."""
-        one = -(-min(self.inputs, self.geometry.rows) // self.geometry.rows_active)
-        return one * min(self.packs, self._packs_per_array)
+        one = ceil_div(smallest(self.inputs, self.geometry.rows), self.geometry.rows_active)
+        return one * smallest(self.packs, self._packs_per_array)
 
     @property
-    def utilisation(self) -> float:
+    def utilisation(self) -> Number:
         """Share of the cells held that store a weight.
 
         (256 x 256 on four arrays of 256 x 512 columns, 8 columns a weight: all of them.)
         """
         held = self.arrays * self.geometry.rows * self.geometry.columns
-        used = sum(self.pack_sizes) * (self.inputs // self.pack_sizes[0]) * self.outputs_per_group
+        used = self.operator.groups * self.operator.inputs * self.operator.outputs
         return used * self.geometry.columns_per_weight / held
 
+    def turns_of(self, share: float, rows: Number) -> Number:
+        """Reads that take `share` of the rows of every group, at most `rows` at once: the sum of their ceilings."""
+        return sum((ceil_div(size * share, rows) * times for size, times in self._group_sizes()), 0.0)
 
-def geometry(unit: Unit, weight_bits: int, name: str = "") -> Geometry:
+    def _group_sizes(self) -> Iterator[tuple[Number, Number]]:
+        """(rows, how many) of the row groups of one pack: of full blocks, then of the last."""
+        held, full = self.geometry, floor_div(self.inputs, self.geometry.rows)
+        for rows, times in ((held.rows, full), (self.inputs - full * held.rows, 1)):
+            whole = floor_div(rows, held.rows_active)
+            yield held.rows_active, whole * times
+            yield rows - whole * held.rows_active, times
+
+    # ---- of one design -----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def starts(self) -> Int[np.ndarray, " boundaries"]:
+        """Where row groups begin and the last one ends: blocks at multiples of the array's rows, groups inside them."""
+        rows, active, inputs = (int(n) for n in (self.geometry.rows, self.geometry.rows_active, self.inputs))
+        firsts = np.arange(0, inputs, rows, dtype=np.int64)
+        starts = (firsts[:, None] + np.arange(0, rows, active, dtype=np.int64)).ravel()
+        return np.append(starts[starts < inputs], inputs)
+
+    @cached_property
+    def pack_sizes(self) -> tuple[int, ...]:
+        """Groups in each pack."""
+        groups, packed = self.operator.groups, int(self.packed)
+        return tuple(min(packed, groups - first) for first in range(0, groups, packed))
+
+
+def geometry(unit: Unit, weight_bits: Number, name: str = "") -> Geometry:
     """What one array of `unit` holds; `InputError` where not even one weight fits side by side.
 
     A digital array reads one of its `banks` at a time: `rows x banks` stored rows, `rows` of them added at once. A
@@ -110,22 +154,22 @@ def geometry(unit: Unit, weight_bits: int, name: str = "") -> Geometry:
         array = unit.array
         array.check_bits(weight_bits, name)
         columns, wide = array.columns - unit.reference_columns, array.columns_per_weight(weight_bits)
-        rows, active = array.rows, unit.read_rows()
+        rows, active, physical = array.rows, unit.read_rows(), array.columns
     elif isinstance(unit, DigitalCim):
-        columns, wide = unit.columns, weight_bits
+        columns, wide, physical = unit.columns, weight_bits, unit.columns
         rows, active = unit.rows * unit.banks, unit.rows
     else:
         raise InputError(f"a {unit.kind} unit cannot hold weights; use one of crossbar, digital_cim", name)
-    if wide > columns:
+    if uniform(wide > columns):
         raise InputError(
             f"one {weight_bits}-bit weight takes {wide} columns, an array has {columns} for weights: "
             "store more bits in a cell, use fewer weight bits or wider arrays",
             name,
         )
-    return Geometry(rows, active, columns // wide, wide, unit.array.columns if isinstance(unit, Crossbar) else columns)
+    return Geometry(rows, active, floor_div(columns, wide), wide, physical)
 
 
-def tile(operator: Operator, unit: Unit, weight_bits: int) -> Tiling:
+def tile(operator: Operator, unit: Unit, weight_bits: Number) -> Tiling:
     """How the weights of a linear operator lie on the arrays of `unit`.
 
     Blocks start at multiples of the array's rows, and inside a block groups at multiples of the rows active. Slices
@@ -139,11 +183,7 @@ def tile(operator: Operator, unit: Unit, weight_bits: int) -> Tiling:
     if operator.inputs < 1 or operator.outputs < 1:
         raise InputError(f"a {operator.outputs} x {operator.inputs} matrix has no weights to place", operator.path)
     alone = isinstance(unit, Crossbar) and unit.array.written.weight_bits == 1  # no zero to write between groups
-    fitting = min(held.rows_active // operator.inputs, held.weights_per_row // operator.outputs, operator.groups)
-    packed = 1 if alone else max(1, fitting)
-    sizes = tuple(min(packed, operator.groups - first) for first in range(0, operator.groups, packed))
-    inputs = packed * operator.inputs
-    firsts = np.arange(0, inputs, held.rows, dtype=np.int64)
-    starts = (firsts[:, None] + np.arange(0, held.rows, held.rows_active, dtype=np.int64)).ravel()
-    starts = np.append(starts[starts < inputs], inputs)
-    return Tiling(inputs, packed * operator.outputs, held, starts, sizes)
+    if alone or operator.groups == 1:
+        return Tiling(operator, held, 1)
+    beside = smallest(floor_div(held.rows_active, operator.inputs), floor_div(held.weights_per_row, operator.outputs))
+    return Tiling(operator, held, largest(1, smallest(beside, operator.groups)))
