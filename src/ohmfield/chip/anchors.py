@@ -58,6 +58,13 @@ class Anchored:
 
     def value(self) -> Span:
         """`[3, 1]` low, mid, high at the reference process."""
+        known = self.__dict__.setdefault("_values", {})  # fitted once for each set of chips left out
+        left_out = _left_out.get()
+        if left_out not in known:
+            known[left_out] = self._fitted()
+        return known[left_out]
+
+    def _fitted(self) -> Span:
         kept = self.remaining()
         silicon = [anchor for anchor in kept if anchor.chips] or kept
         mid = float(np.exp(np.mean([np.log(anchor.value[1, 0]) for anchor in silicon])))

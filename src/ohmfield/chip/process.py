@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from ohmfield.chip import scaling
-from ohmfield.quantities import PartCost, Span, span
+from ohmfield.quantities import Number, PartCost, Span, span
 from ohmfield.spec import knob, spec
 
 # Idle logic and arrays in a low-power process. CACTI's 22 nm 1 MB array: 138 uW on 0.778 mm2; a high-performance
@@ -23,30 +25,52 @@ class Process:
     supply_V: float = knob("cost", gt=0.2, le=2.5, doc="digital supply")
     clock_GHz: float = knob("cost", gt=0, le=5, doc="digital clock")
 
-    @property
+    @cached_property
     def cycle_ns(self) -> Span:
         """One clock period, `[1, designs]`."""
         return np.atleast_2d(1.0 / np.asarray(self.clock_GHz, dtype=np.float64))
 
+    # Factors from 28 nm and 0.9 V to here, looked up once for a process.
+
+    @cached_property
+    def _gate_energy(self) -> Number:
+        return 1e-3 * scaling.digital_energy(self.node_nm, self.supply_V)
+
+    @cached_property
+    def _gate_area(self) -> Number:
+        return scaling.digital_area(self.node_nm)
+
+    @cached_property
+    def _analog_energy(self) -> Number:
+        return 1e-3 * scaling.analog_energy(self.node_nm, self.supply_V)
+
+    @cached_property
+    def _analog_area(self) -> Number:
+        return scaling.analog_area(self.node_nm)
+
+    @cached_property
+    def _delay(self) -> Number:
+        return scaling.delay(self.node_nm, self.supply_V)
+
     def gates_pJ(self, reference_fJ: Span) -> Span:
         """Digital energy given in fJ at 28 nm and 0.9 V, here in pJ."""
-        return reference_fJ * 1e-3 * scaling.digital_energy(self.node_nm, self.supply_V)
+        return reference_fJ * self._gate_energy
 
     def gates_um2(self, reference_um2: Span) -> Span:
         """Digital area given at 28 nm, here."""
-        return reference_um2 * scaling.digital_area(self.node_nm)
+        return reference_um2 * self._gate_area
 
     def analog_pJ(self, reference_fJ: Span) -> Span:
         """Converter or line energy given in fJ at 28 nm and 0.9 V, here in pJ."""
-        return reference_fJ * 1e-3 * scaling.analog_energy(self.node_nm, self.supply_V)
+        return reference_fJ * self._analog_energy
 
     def analog_um2(self, reference_um2: Span) -> Span:
         """Analog area given at 28 nm, here."""
-        return reference_um2 * scaling.analog_area(self.node_nm)
+        return reference_um2 * self._analog_area
 
     def delay_ns(self, reference_ns: Span) -> Span:
         """A delay given at 28 nm and 0.9 V, here."""
-        return reference_ns * scaling.delay(self.node_nm, self.supply_V)
+        return reference_ns * self._delay
 
     def squares(self, count: Span) -> PartCost:
         """A part of that many squares of the node name."""

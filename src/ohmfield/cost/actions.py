@@ -11,6 +11,7 @@ from ohmfield.chip.correction import FIT_VECTORS
 from ohmfield.chip.units import Crossbar, DigitalCim, Unit
 from ohmfield.mapping.tile import Tiling
 from ohmfield.mapping.workload import Operator, Placement, Site, Workload
+from ohmfield.quantities import Number, uniform
 from ohmfield.spec import InputError
 
 SECTOR_BYTES = 32  # least a processor fetches for one row of a table: the sector of a GPU cache line
@@ -27,7 +28,7 @@ class Rates:
     workload: Workload
     assumed: dict[str, list[str]] = field(default_factory=dict)
 
-    def of(self, operator: str, name: str, default: float, what: str) -> float:
+    def of(self, operator: str, name: str, default: Number, what: str) -> Number:
         """The rate per item, or `default`, noted as `what`."""
         if not self.workload.measured(operator, name):
             self.note(operator, what)
@@ -47,18 +48,18 @@ class LinearActions:
     """One linear operator in one inference. On a digital unit `driven` counts digits that are not zero."""
 
     vectors: float  # input vectors
-    planes: int  # digits of one input, read one after the other
-    driven: float  # row digits driven, summed over planes, each input once
-    driven_share: float  # of the largest sum of digits
-    reads: float  # of one array each: row group, plane and column block
-    looks: float  # of one array at one group and plane, for what it can skip
-    drives: float  # row digits x arrays side by side that they drive
-    cell_reads: float  # row digits x physical columns in use (crossbar), or x outputs (digital)
-    conversions: float  # crossbar only
-    additions: float  # partial sums added to an accumulator
-    turns: float  # reads one after the other, all copies at work
-    first_turns: float  # the same for the first item
-    cells: float  # cells (crossbar) or weight bits (digital) of one copy
+    planes: Number  # digits of one input, read one after the other
+    driven: Number  # row digits driven, summed over planes, each input once
+    driven_share: Number  # of the largest sum of digits
+    reads: Number  # of one array each: row group, plane and column block
+    looks: Number  # of one array at one group and plane, for what it can skip
+    drives: Number  # row digits x arrays side by side that they drive
+    cell_reads: Number  # row digits x physical columns in use (crossbar), or x outputs (digital)
+    conversions: Number  # crossbar only
+    additions: Number  # partial sums added to an accumulator
+    turns: Number  # reads one after the other, all copies at work
+    first_turns: Number  # the same for the first item
+    cells: Number  # cells (crossbar) or weight bits (digital) of one copy
 
 
 def linear_actions(
@@ -84,9 +85,9 @@ def linear_actions(
         additions = conversions + _corrections(operator, unit, cut, vectors, planes, columns)
         crossed = _crossed(operator, unit, cut)
     elif isinstance(unit, DigitalCim):
-        planes, digit_bits = int(unit.digits(placement.input_bits)), unit.input_bits_per_cycle
+        planes, digit_bits = unit.digits(placement.input_bits), unit.input_bits_per_cycle
         most = operator.vectors * inputs * placement.input_bits
-        conversions, reads = 0.0, float(planes * cut.row_groups)
+        conversions, reads = 0.0, planes * cut.row_groups
         crossed = operator.outputs  # weights of zero between groups switch nothing
         additions = vectors * reads * outputs
     else:
@@ -107,25 +108,27 @@ def linear_actions(
         cell_reads=driven * crossed,
         conversions=conversions,
         additions=additions,
-        turns=math.ceil(vectors / site.copies) * series,
-        first_turns=math.ceil(operator.vectors / site.copies) * series,
+        turns=np.ceil(vectors / site.copies) * series,
+        first_turns=np.ceil(operator.vectors / site.copies) * series,
         cells=cut.weights * cut.geometry.columns_per_weight + reference_cells(unit, cut),
     )
 
 
-def _crossed(operator: Operator, unit: Crossbar, cut: Tiling) -> float:
+def _crossed(operator: Operator, unit: Crossbar, cut: Tiling) -> Number:
     """Columns that a driven row crosses: those of its whole pack, of other groups too, and the reference columns."""
     weights = cut.weights / operator.inputs / operator.groups
     return weights * cut.geometry.columns_per_weight + unit.reference_columns * cut.column_blocks
 
 
-def _reads(operator: Operator, unit: Crossbar, cut: Tiling, rates: Rates, planes: int, columns: int) -> float:
+def _reads(
+    operator: Operator, unit: Crossbar, cut: Tiling, rates: Rates, planes: Number, columns: Number
+) -> Number:
     """Reads of one vector, over all groups of rows: one a plane, or as many as were counted."""
-    dense = float(planes * cut.row_groups)
+    dense = planes * cut.row_groups
     if unit.dac.skip == "zero_bits":
-        rows = float(unit.rows_per_read())
-        dense = planes * float(np.ceil(0.5 * np.diff(cut.starts) / rows).sum())
-        what = f"half of the rows are driven in a plane, {rows:g} in a read"
+        rows = unit.rows_per_read()
+        dense = planes * cut.turns_of(0.5, rows)
+        what = f"half of the rows are driven in a plane, {rows} in a read"
     elif unit.dac.skip == "zero_planes":
         what = "no plane is zero"
     elif unit.dac.signed.startswith("sign_magnitude"):
@@ -165,9 +168,9 @@ def _known_reads(
     cut: Tiling,
     placement: Placement,
     vectors: float,
-    planes: int = 1,
+    planes: Number = 1,
     *,
-    digit: float = 1.0,
+    digit: Number = 1.0,
     sums: int = 1,
 ) -> LinearActions:
     """Reads of `vectors` on every copy, `digit` driven on each row; each code is added to that many `sums`.
@@ -177,9 +180,9 @@ def _known_reads(
     """
     reads = vectors * planes * site.copies
     inputs, outputs = operator.groups * operator.inputs, operator.groups * operator.outputs
-    groups = float(cut.row_groups)
+    groups = cut.row_groups
     if unit.dac.skip == "zero_bits":  # what reads few rows at a time reads all of them in several turns
-        groups = float(np.ceil(np.diff(cut.starts) / unit.rows_per_read()).sum())
+        groups = cut.turns_of(1.0, unit.rows_per_read())
     conversions = reads * groups * outputs * unit.array.conversions_per_weight(placement.weight_bits)
     driven = reads * inputs * digit
     return LinearActions(
@@ -199,7 +202,9 @@ def _known_reads(
     )
 
 
-def _corrections(operator: Operator, unit: Crossbar, cut: Tiling, vectors: float, planes: int, columns: int) -> float:
+def _corrections(
+    operator: Operator, unit: Crossbar, cut: Tiling, vectors: float, planes: Number, columns: Number
+) -> Number:
     """Additions that take off what encodings of single columns add to codes and outputs.
 
     A counter adds up the inputs once, in every plane; the sum is taken off every output (where columns are flipped, of
@@ -209,22 +214,23 @@ def _corrections(operator: Operator, unit: Crossbar, cut: Tiling, vectors: float
     array, outputs = unit.array, operator.groups * operator.outputs
     if array.written.sides == 2:
         return 0.0
+    has_pedestal = uniform(unit.cell.g_min_uS > 0.0)
     flips = 2 * cut.row_groups if array.encoding == "column_flip" else 0
     sums = 1 + flips if array.written.needs_sum else 0
     if array.sum_x == "analog":
-        return vectors * outputs * (sums + (unit.cell.g_min_uS > 0.0))
-    pedestal = vectors * planes * cut.row_groups * columns if unit.cell.g_min_uS > 0.0 else 0.0
-    counted = vectors * planes * operator.inputs * operator.groups if sums or pedestal else 0.0
+        return vectors * outputs * (sums + int(has_pedestal))
+    pedestal = vectors * planes * cut.row_groups * columns if has_pedestal else 0.0
+    counted = vectors * planes * operator.inputs * operator.groups if array.written.needs_sum or has_pedestal else 0.0
     return pedestal + counted + vectors * outputs * sums
 
 
-def reference_cells(unit: Unit, cut: Tiling) -> int:
+def reference_cells(unit: Unit, cut: Tiling) -> Number:
     """Cells of the reference columns beside the weights of one copy, on every row in use."""
     columns = unit.reference_columns if isinstance(unit, Crossbar) else 0
-    return columns * cut.column_blocks * sum(cut.pack_sizes) * (cut.inputs // cut.pack_sizes[0])
+    return columns * cut.column_blocks * (cut.operator.groups * cut.operator.inputs)
 
 
-def accumulator_bits(operator: Operator, weight_bits: int, input_bits: int) -> int:
+def accumulator_bits(operator: Operator, weight_bits: Number, input_bits: Number) -> Number:
     """Width of a sum that cannot overflow.
 
     >>> accumulator_bits(Operator("net#0", "linear", inputs=256, outputs=1), 8, 8)

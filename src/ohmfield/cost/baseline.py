@@ -31,7 +31,7 @@ def baseline_bill(roofline: Roofline, workload: Workload) -> Bill:
         cost = roofline.cost(flops * workload.items, moved * workload.items, launches=float(index == 0))
         above_idle = ActionCost(cost.energy_pJ - leakage_pJ(idle_uW, cost.latency_ns))
         ledger.spend(operator.id, "host", above_idle)
-        ledger.occupy(operator.id, "host", cost.latency_ns, cost.latency_ns)
+        ledger.occupy(operator.id, "host", cost.latency_ns, 1.0, 1.0)
     interval_ns = ledger.slowest_ns()
     ledger.spend(IDLE, "leakage", ActionCost(leakage_pJ(idle_uW, interval_ns)))
     operators = (*(operator.id for operator in shapes), IDLE)
@@ -43,6 +43,8 @@ def baseline_bill(roofline: Roofline, workload: Workload) -> Bill:
         components=COMPONENTS,
         energy_pJ=ledger.energy(operators, COMPONENTS),
         latency_ns=ledger.latency(operators),
+        first_ns=ledger.first_ns(operators),
+        stage_ns=ledger.stage_times(operators),
         fill_ns=interval_ns,
         interval_ns=interval_ns,
         area_um2=np.zeros((3, 1, len(COMPONENTS))),

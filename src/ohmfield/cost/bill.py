@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
-from ohmfield.quantities import MID, NS_PER_S
+from ohmfield.quantities import MID, NS_PER_S, Number
 from ohmfield.spec import InputError
 
 PJ_PER_MJ = 1e9
@@ -56,14 +56,16 @@ class Bill:
     components: tuple[str, ...]
     energy_pJ: Float[np.ndarray, "3 designs operators components"]  # per inference
     latency_ns: Float[np.ndarray, "3 designs operators"]  # that the operator keeps its slowest stage, per inference
+    first_ns: Float[np.ndarray, "3 designs operators"]  # of the first item through its stages, one after the other
+    stage_ns: Mapping[tuple[str, str], Float[np.ndarray, "3 designs"]]  # that (operator, stage) keeps the stage
     fill_ns: Float[np.ndarray, "3 designs"]  # one inference alone: first in to last out
     interval_ns: Float[np.ndarray, "3 designs"]  # between results when inferences follow each other
     area_um2: Float[np.ndarray, "3 designs components"]
     leakage_uW: Float[np.ndarray, "3 designs"]
     macs: float
     precision: str
-    utilisation: float
-    activity: float
+    utilisation: Number
+    activity: Number
     boundary: str
     inference: str = "frame"
     warnings: tuple[str, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,43 +21,50 @@ from ohmfield.cost.actions import (
 )
 from ohmfield.cost.area import chip_parts, input_quantiser, part_totals
 from ohmfield.cost.bill import Bill, leakage_pJ
-from ohmfield.cost.ledger import COMPONENTS, Ledger
+from ohmfield.cost.ledger import COMPONENTS, EVERY, Ledger
 from ohmfield.cost.programming import add_programming, write_array
 from ohmfield.mapping.place import ACTIVATION, DRAM, GATHER, HOST, REQUANTISER, TABLE_MEMORY
 from ohmfield.mapping.tile import Tiling, tile
 from ohmfield.mapping.workload import Operator, Placement, Site, Workload
-from ohmfield.quantities import ActionCost, Span
+from ohmfield.quantities import ActionCost, Number, Span, ceil_div, span
 from ohmfield.spec import InputError
 
 IDLE = "(idle)"  # row of what is spent whatever runs
 DRAM_BURST_BITS = 256  # least that is moved for one row: 16 beats of a 16-bit LPDDR4 channel
 
 
-def evaluate(chip: Chip, workload: Workload, placement: Placement) -> Bill:
+def evaluate(chip: Chip, workload: Workload, placement: Placement, *, by_operator: bool = True) -> Bill:
     """What one inference of `workload` costs on `chip`, every operator of it billed.
 
     Rates that no run has measured take a default and a warning. `InputError` if the placement lacks an operator.
+    `chip` may be the `columns` of many designs; then `by_operator=False` sums over operators, and costs a few
+    additions for each design and operator.
     """
-    billing = _Billing(chip, workload, placement)
+    billing = _Billing(chip, workload, placement, by_operator)
     for operator in workload.shapes.operators:
         billing.add(operator)
     ledger = billing.ledger
     add_programming(ledger, chip, workload, placement)
     parts = chip_parts(chip, workload, placement)
     area_um2, leakage_uW = part_totals(parts, COMPONENTS)
-    interval_ns = ledger.interval_ns()
+    slowest_ns = ledger.slowest_ns()
+    fill_ns = ledger.latency_ns(slowest_ns)
+    interval_ns = fill_ns if np.any(ledger.load_ns > 0.0) else slowest_ns  # writes in between keep inferences apart
     idle = leakage_pJ(leakage_uW, interval_ns)
+    named = tuple(operator.id for operator in workload.shapes.operators) if by_operator else ()
+    operators = (*named, IDLE) if by_operator else (EVERY,)
     ledger.spend(IDLE, "leakage", ActionCost(idle))
-    operators = (*(operator.id for operator in workload.shapes.operators), IDLE)
     energy = ledger.energy(operators, COMPONENTS)
-    designs = energy.shape[1]
+    designs = max(energy.shape[1], area_um2.shape[1], interval_ns.shape[1])
     return Bill(
         name=chip.name,
         operators=operators,
         components=COMPONENTS,
-        energy_pJ=energy,
+        energy_pJ=_wide(energy, designs),
         latency_ns=_wide(ledger.latency(operators), designs),
-        fill_ns=_wide(ledger.latency_ns(), designs),
+        first_ns=_wide(ledger.first_ns(operators), designs),
+        stage_ns={key: _wide(time, designs) for key, time in ledger.stage_times(named).items()},
+        fill_ns=_wide(fill_ns, designs),
         interval_ns=_wide(interval_ns, designs),
         area_um2=_wide(area_um2, designs),
         leakage_uW=_wide(leakage_uW, designs),
@@ -66,13 +74,13 @@ def evaluate(chip: Chip, workload: Workload, placement: Placement) -> Bill:
         activity=billing.activity(),
         boundary=billing.boundary(),
         inference=workload.inference,
-        warnings=billing.warnings(),
+        warnings=billing.warnings() if by_operator else (),
     )
 
 
 def _wide(values: np.ndarray, designs: int) -> np.ndarray:
     """`values` with its second axis repeated to the number of designs."""
-    return np.broadcast_to(values, (3, designs, *values.shape[2:])).copy()
+    return values if values.shape[1] == designs else np.broadcast_to(values, (3, designs, *values.shape[2:])).copy()
 
 
 @dataclass
@@ -82,16 +90,25 @@ class _Billing:
     chip: Chip
     workload: Workload
     placement: Placement
+    by_operator: bool = True
     ledger: Ledger = field(init=False)
     rates: Rates = field(init=False)
     last: str = field(init=False)
-    used: list[tuple[float, float, float]] = field(default_factory=list)  # MACs, cells used share, driven share
+    used: list[tuple[float, Number, Number]] = field(default_factory=list)  # MACs, cells used share, driven share
+    prices: dict[tuple[object, ...], ActionCost] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.ledger = Ledger(self.workload.items)
+        self.ledger = Ledger(self.workload.items, by_operator=self.by_operator)
         self.rates = Rates(self.workload)
         linear = [operator.id for operator in self.workload.shapes.operators if operator.kind == "linear"]
         self.last = linear[-1] if linear else ""
+
+    def price(self, make: Callable[..., ActionCost], *arguments: object, of: str = "") -> ActionCost:
+        """What an action of a leaf costs, asked once; `of` tells units apart."""
+        key = (of, make.__qualname__, *arguments)
+        if key not in self.prices:
+            self.prices[key] = make(self.chip.process, *arguments)
+        return self.prices[key]
 
     def add(self, operator: Operator) -> None:
         """Enter one operator on the unit where it was placed."""
@@ -123,7 +140,8 @@ class _Billing:
         unit = self.chip.units[site.unit]
         cut = tile(operator, unit, self.placement.weight_bits)
         actions = linear_actions(operator, site, unit, cut, self.rates, self.placement)
-        self.used.append((operator.macs, cut.utilisation, actions.driven_share))
+        if self.by_operator:
+            self.used.append((operator.macs, cut.utilisation, actions.driven_share))
         self.ledger.wave = site.wave
         width = accumulator_bits(operator, self.placement.weight_bits, self.placement.input_bits)
         # Windows that overlap are read as often as they hold a value; it is quantised and written once.
@@ -138,14 +156,14 @@ class _Billing:
             self._written(operator, unit, cut, stage)
         if isinstance(unit, Crossbar):
             self.rates.note(operator.id, f"mean conductance: {unit.default_fill:g} of the range above g_min")
-            turn_ns = self._crossbar(operator.id, unit, actions, width)
+            turn_ns = self._crossbar(operator.id, site.unit, unit, actions, width)
             for again in calibrations(operator, site, unit, cut, self.workload, self.placement):
-                calibrating_ns = self._crossbar(operator.id, unit, again, width) * again.turns
-                self.ledger.occupy(operator.id, stage, calibrating_ns, np.zeros_like(calibrating_ns))
+                self._crossbar(operator.id, site.unit, unit, again, width)
+                self.ledger.occupy(operator.id, stage, turn_ns, again.turns, 0.0)
         else:
             assert isinstance(unit, DigitalCim)  # `linear_actions` has refused others
-            turn_ns = self._digital(operator.id, unit, actions, width)
-        self.ledger.occupy(operator.id, stage, turn_ns * actions.turns, turn_ns * actions.first_turns)
+            turn_ns = self._digital(operator.id, site.unit, unit, actions, width)
+        self.ledger.occupy(operator.id, stage, turn_ns, actions.turns, actions.first_turns)
         self._requantise(operator.id, operator.vectors * operator.groups * operator.outputs, width)
         if operator.id == self.last:
             word_bits = operator.groups * operator.outputs * self.chip.requantiser.word_bits
@@ -159,37 +177,41 @@ class _Billing:
         self._buffer(operator.id, operator.groups * operator.outputs, operator.inputs * bits, write=False)
         array = write_array(unit, self.chip, cut)
         self.ledger.spend(operator.id, "programming", array, cut.arrays * self.workload.items)
-        turns = -(-cut.arrays // unit.num_arrays)
-        self.ledger.occupy(
-            operator.id, stage, array.latency_ns * (turns * self.workload.items), array.latency_ns * turns
-        )
+        turns = ceil_div(cut.arrays, unit.num_arrays)
+        self.ledger.occupy(operator.id, stage, array.latency_ns, turns * self.workload.items, turns)
 
-    def _crossbar(self, name: str, unit: Crossbar, actions: LinearActions, width: int) -> Span:
-        """Energy of the reads; the time of one: settling, then the conversions of one converter, or both at once."""
-        process, array, spend = self.chip.process, unit.array, self.ledger.spend
-        mean_uS = float(unit.cell.mean_uS(unit.default_fill))
-        read, convert = unit.cell.read(process, mean_uS, array), unit.convert(process)
+    def _crossbar(self, name: str, site: str, unit: Crossbar, actions: LinearActions, width: Number) -> Span:
+        """Energy of the reads; the time of one."""
+        spend = self.ledger.spend
+        mean_uS = unit.cell.mean_uS(unit.default_fill)
+        read = self.price(lambda process: unit.cell.read(process, mean_uS, unit.array), of=f"{site} cells")
         spend(name, "cells", read, actions.cell_reads * unit.current_share(mean_uS, actions.driven_share))
-        spend(name, "drivers", unit.drive(process), actions.drives)
-        spend(name, "adc", convert, actions.conversions)
-        spend(name, "shift_add", unit.shift_add(process, width + unit.adc.fraction_bits), actions.additions)
-        spend(name, "shift_add", unit.correct(process), actions.conversions)
-        spend(name, "control", unit.control(process), actions.reads)
-        spend(name, "control", unit.detect(process), actions.looks)
-        converting_ns = convert.latency_ns * unit.conversions_per_read()
-        driven_ns = read.latency_ns * pulses(array, unit.dac)
-        overlapped_ns = np.maximum(driven_ns, converting_ns)
-        return np.where(array.sample_and_hold, overlapped_ns, driven_ns + converting_ns)
+        spend(name, "drivers", self.price(unit.drive, of=site), actions.drives)
+        spend(name, "adc", self.price(unit.convert, of=site), actions.conversions)
+        adder = self._by_width(unit.shift_add, width + unit.adc.fraction_bits, site)
+        spend(name, "shift_add", adder, actions.additions)
+        if unit.adc.post_calibration is not None:
+            spend(name, "shift_add", self.price(unit.correct, of=site), actions.conversions)
+        spend(name, "control", self.price(unit.control, of=site), actions.reads)
+        if unit.dac.skip != "none":
+            spend(name, "control", self.price(unit.detect, of=site), actions.looks)
+        return self.price(lambda process: _turn(unit, read, self.price(unit.convert, of=site)), of=f"{site} turn").latency_ns
 
-    def _digital(self, name: str, unit: DigitalCim, actions: LinearActions, width: int) -> Span:
+    def _digital(self, name: str, site: str, unit: DigitalCim, actions: LinearActions, width: Number) -> Span:
         """Energy of the cycles; the time of one."""
-        process, spend = self.chip.process, self.ledger.spend
-        add = unit.add(process, self.placement.weight_bits)
-        spend(name, "drivers", unit.drive(process), actions.drives)
+        spend = self.ledger.spend
+        add = self.price(lambda process: unit.add(process, self.placement.weight_bits), of=f"{site} add")
+        spend(name, "drivers", self.price(unit.drive, of=site), actions.drives)
         spend(name, "adder_tree", add, actions.cell_reads)
-        spend(name, "shift_add", unit.shift_add(process, width), actions.additions)
-        spend(name, "control", unit.control(process), actions.reads)
+        spend(name, "shift_add", self._by_width(unit.shift_add, width, site), actions.additions)
+        spend(name, "control", self.price(unit.control, of=site), actions.reads)
         return add.latency_ns
+
+    def _by_width(self, make: Callable[..., ActionCost], width: Number, of: str) -> ActionCost:
+        """The price of an action on words of `width` bits; of arrays of widths, each is told apart by identity."""
+        if isinstance(width, np.ndarray):
+            return make(self.chip.process, width)
+        return self.price(make, width, of=of)
 
     def _table(self, operator: Operator, home: str) -> None:
         """Rows of a stored table, from table memory or DRAM."""
@@ -199,10 +221,10 @@ class _Billing:
         reads = self.workload.rate(operator.id, "reads", operator.reads)
         if home == TABLE_MEMORY and self.chip.table_memory:
             memory = self.chip.table_memory
-            access, per_read = memory.read(self.chip.process), memory.accesses(bits)
-            self._spread(operator.id, home, access, reads * per_read, memory.banks)
+            per_read = memory.accesses(bits)
+            self._spread(operator.id, home, self.price(memory.read, of=home), reads * per_read, memory.banks)
         elif self.chip.dram:
-            row = self.chip.dram.transfer(max(bits, DRAM_BURST_BITS))
+            row = self.chip.dram.transfer(np.maximum(bits, DRAM_BURST_BITS))
             self._spread(operator.id, DRAM, row, reads, 1)
 
     def _gather(self, operator: Operator) -> None:
@@ -210,18 +232,19 @@ class _Billing:
         chip, gather = self.chip, self.chip.gather
         assert gather is not None  # `place` has looked
         if operator.kind == "address":
-            action, uses = gather.address(chip.process, operator.inputs), operator.reads
+            action, uses = self.price(gather.address, operator.inputs), operator.reads
             self._buffer(operator.id, 1.0, operator.inputs * gather.coordinate_bits, write=False)
         else:
-            action, uses = gather.interpolate(chip.process, operator.inputs, operator.outputs), operator.vectors
+            action = self.price(gather.interpolate, operator.inputs, operator.outputs)
+            uses = operator.vectors
         self.ledger.spend(operator.id, GATHER, action, uses * self.workload.items)
-        self._pipeline(operator.id, f"{GATHER}:{operator.kind}", action, operator.vectors, gather.lanes)
+        self._pipeline(operator.id, f"{GATHER}:{operator.kind}", action, operator.vectors, chip.gather.lanes)
 
     def _activation(self, operator: Operator) -> None:
         """Values through the activation unit, on their way from the requantiser to the buffer."""
         unit = self.chip.activation
         values = self.workload.rate(operator.id, "values", operator.outputs)
-        action = unit.value(self.chip.process, operator.function)
+        action = self.price(unit.value, operator.function, of=ACTIVATION)
         self.ledger.spend(operator.id, ACTIVATION, action, values * self.workload.items)
         self._pipeline(operator.id, ACTIVATION, action, values, unit.lanes)
 
@@ -231,56 +254,57 @@ class _Billing:
         cost = self.chip.host.cost(flops, moved, launches=1)
         self.ledger.spend(operator.id, HOST, cost)
         first = self.chip.host.cost(flops / self.workload.items, moved / self.workload.items, launches=1)
-        self.ledger.occupy(operator.id, HOST, cost.latency_ns, first.latency_ns)
+        self.ledger.occupy(operator.id, HOST, cost.latency_ns, 1.0, 0.0)
+        self.ledger.occupy(operator.id, HOST, first.latency_ns, 0.0, 1.0)
 
     # ---- shared units ----------------------------------------------------------------------------------------------
 
-    def _requantise(self, name: str, values: float, width: int) -> None:
+    def _requantise(self, name: str, values: float, width: Number) -> None:
         """`values` per item through the requantiser, from sums or words of `width` bits."""
         unit = self.chip.requantiser
-        action = unit.value(self.chip.process, width)
+        action = self._by_width(unit.value, width, REQUANTISER)
         self.ledger.spend(name, REQUANTISER, action, values * self.workload.items)
         self._pipeline(name, REQUANTISER, action, values, unit.lanes)
 
     def _quantise(self, name: str, values: float) -> None:
         """`values` per item from words to input codes: grids of inputs are powers of two, so a shift and a rounding."""
         unit = input_quantiser(self.chip)
-        action = unit.value(self.chip.process, unit.word_bits)
+        action = self.price(lambda process: unit.value(process, unit.word_bits), of="quantiser")
         self.ledger.spend(name, REQUANTISER, action, values * self.workload.items)
         self._pipeline(name, "quantiser", action, values, unit.lanes)
 
-    def _buffer(self, name: str, vectors: float, bits: float, *, write: bool) -> None:
+    def _buffer(self, name: str, vectors: float, bits: Number, *, write: bool) -> None:
         """`vectors` of `bits` per item through the buffer."""
         buffer = self.chip.buffer
-        access = buffer.write(self.chip.process) if write else buffer.read(self.chip.process)
+        access = self.price(buffer.write if write else buffer.read, of="buffer")
         self._spread(name, "buffer", access, vectors * buffer.accesses(bits), buffer.banks)
 
-    def _spread(self, name: str, component: str, action: ActionCost, uses: float | np.ndarray, banks: float) -> None:
+    def _spread(self, name: str, component: str, action: ActionCost, uses: Number, banks: Number) -> None:
         """`uses` per item of a memory with that many banks."""
         self.ledger.spend(name, component, action, uses * self.workload.items)
-        each_ns = action.latency_ns / banks
-        first_ns = action.latency_ns * np.ceil(uses / banks)
-        self.ledger.occupy(name, component, each_ns * (uses * self.workload.items), first_ns)
+        self.ledger.occupy(
+            name, component, action.latency_ns, uses * self.workload.items / banks, np.ceil(uses / banks)
+        )
 
-    def _pipeline(self, name: str, stage: str, action: ActionCost, values: float, lanes: float) -> None:
+    def _pipeline(self, name: str, stage: str, action: ActionCost, values: float, lanes: Number) -> None:
         """`values` per item through `lanes` pipelines, one value a clock each; its depth is passed once."""
-        cycle_ns = self.chip.process.cycle_ns
-        total_ns = cycle_ns * (values * self.workload.items / lanes)
-        self.ledger.occupy(name, stage, total_ns, action.latency_ns + cycle_ns * np.ceil(values / lanes))
+        cycle_ns = self.price(lambda process: ActionCost(span(0.0), process.cycle_ns), of="cycle").latency_ns
+        self.ledger.occupy(name, stage, cycle_ns, values * self.workload.items / lanes, np.ceil(values / lanes))
+        self.ledger.occupy(name, stage, action.latency_ns, 0.0, 1.0)
 
     # ---- what qualifies the bill -------------------------------------------------------------------------------------
 
-    def utilisation(self) -> float:
+    def utilisation(self) -> Number:
         """Share of the cells in the arrays held that store a weight, weighted by MACs."""
         return _mean([(macs, used) for macs, used, _ in self.used])
 
-    def activity(self) -> float:
+    def activity(self) -> Number:
         """Share of the largest digit sum that is driven, weighted by MACs."""
         return _mean([(macs, driven) for macs, _, driven in self.used])
 
     def boundary(self) -> str:
         """What the figures include."""
-        if any(component == HOST for _, component in self.ledger.energy_pJ):
+        if any(component == HOST for component, _ in self.ledger.spent):
             return "system: chip and the host while it works"
         return "chip and DRAM" if self.chip.dram else "chip: arrays, converters, digital units, on-chip memory"
 
@@ -313,6 +337,14 @@ class _Billing:
         return tuple(lines)
 
 
-def _mean(weighted: list[tuple[float, float]]) -> float:
+def _turn(unit: Crossbar, read: ActionCost, convert: ActionCost) -> ActionCost:
+    """One read of an array: settling, then the conversions of one converter, or both at once."""
+    converting_ns = convert.latency_ns * unit.conversions_per_read()
+    driven_ns = read.latency_ns * pulses(unit.array, unit.dac)
+    overlapped_ns = np.maximum(driven_ns, converting_ns)
+    return ActionCost(span(0.0), np.where(unit.array.sample_and_hold, overlapped_ns, driven_ns + converting_ns))
+
+
+def _mean(weighted: list[tuple[float, Number]]) -> Number:
     total = sum(weight for weight, _ in weighted)
     return sum(weight * value for weight, value in weighted) / total if total else 0.0

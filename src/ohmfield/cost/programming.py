@@ -11,7 +11,7 @@ from ohmfield.cost.ledger import Ledger
 from ohmfield.mapping.place import TABLE_MEMORY, product_arrays, table_bits
 from ohmfield.mapping.tile import Tiling, tile
 from ohmfield.mapping.workload import Operator, Placement, Site, Workload
-from ohmfield.quantities import ActionCost, span
+from ohmfield.quantities import ActionCost, largest, smallest, span, uniform
 from ohmfield.spec import InputError
 
 
@@ -33,19 +33,21 @@ def add_programming(ledger: Ledger, chip: Chip, workload: Workload, placement: P
     for name, unit in chip.units.items():
         layers = _stored(workload, placement, name)
         needed = sum(site.arrays for _, site in layers)
-        slots = max(1, unit.num_arrays - product_arrays(workload.shapes, chip, placement.weight_bits).get(name, 0))
-        first = 0
+        kept = product_arrays(workload.shapes, chip, placement.weight_bits).get(name, 0)
+        slots = largest(1, unit.num_arrays - kept)
+        resident, first = not layers or not uniform(needed > slots), 0
         for operator, site in layers:
             cut = tile(operator, unit, placement.weight_bits)
-            again = rewritten(first, site.arrays, needed, slots)
+            again = 0 if resident else rewritten(first, site.arrays, needed, slots)
             first += site.arrays
-            bits = cut.weights * placement.weight_bits / cut.arrays
             written = write_array(unit, chip, cut)
-            resident = (site.arrays - again) / chip.inferences_per_write
-            ledger.spend(operator.id, "programming", written, resident + again)
+            ledger.spend(
+                operator.id, "programming", written, (site.arrays - again) / chip.inferences_per_write + again
+            )
             if again:
+                bits = cut.weights * placement.weight_bits / cut.arrays
                 ledger.load_ns = ledger.load_ns + _fetch(ledger, chip, operator.id, bits * again)
-        if needed > slots and layers:
+        if not resident:
             cut = tile(layers[0][0], unit, placement.weight_bits)
             waves = -(-needed // slots)
             # Arrays of a wave are written side by side, their rows one after the other.
@@ -68,7 +70,7 @@ def write_array(unit: Unit, chip: Chip, cut: Tiling) -> ActionCost:
     else:
         raise InputError(f"a {unit.kind} unit has no write cost")
     cells = (cut.weights * cut.geometry.columns_per_weight + reference_cells(unit, cut)) / cut.arrays
-    rows = min(cut.inputs * cut.packs, cut.geometry.rows)
+    rows = smallest(cut.inputs * cut.packs, cut.geometry.rows)
     return ActionCost(cell.energy_pJ * cells, cell.latency_ns * rows)
 
 
