@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 import reprlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
 
@@ -49,6 +50,42 @@ def knob(effect: Effect, default: Any = ..., *, doc: str = "", **limits: Any) ->
     """
     # `kw_only` is said again here: without it pydantic takes a `Field` by position, whatever its class says.
     return Field(default=default, kw_only=True, description=doc, json_schema_extra={"effect": effect}, **limits)
+
+
+_BOUNDS: dict[str, tuple[str, Callable[[Any, Any], Any]]] = {
+    "gt": ("> {}", operator.gt),
+    "ge": (">= {}", operator.ge),
+    "lt": ("< {}", operator.lt),
+    "le": ("<= {}", operator.le),
+}
+
+
+def limits_of(record: type, name: str) -> list[tuple[str, Callable[[Any], Any]]]:
+    """The declared bounds of a numeric field: what is allowed, in words, and a test that takes arrays.
+
+    >>> @spec
+    ... class Buffer:
+    ...     banks: int = knob("cost", 1, ge=1, le=64)
+    >>> [text for text, _ in limits_of(Buffer, "banks")]
+    ['>= 1', '<= 64']
+    """
+    made = []
+    for limit in record.__pydantic_fields__[name].metadata:  # type: ignore[attr-defined]
+        for key, (text, compare) in _BOUNDS.items():
+            bound = getattr(limit, key, None)
+            if bound is not None:
+                made.append((text.format(bound), lambda value, c=compare, b=bound: c(value, b)))
+    return made
+
+
+def field_value(record: type, name: str, value: object, where: str = "") -> Any:
+    """`value` as the field of that name takes it (a mapping with a `kind` becomes a record), or `InputError`."""
+    field = record.__pydantic_fields__[name]  # type: ignore[attr-defined]
+    allowed: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+    try:
+        return TypeAdapter(allowed).validate_python(value)
+    except pydantic.ValidationError as error:
+        raise first_fault(error, where) from None
 
 
 # `knob` is left out of the field specifiers: type checkers see a default only under its keyword, never by position,

@@ -10,7 +10,7 @@ import numpy as np
 
 from ohmfield.chip.correction import PostCalibration
 from ohmfield.chip.process import Process
-from ohmfield.quantities import BOLTZMANN_J_PER_K, PJ_PER_J, ActionCost, Number, PartCost
+from ohmfield.quantities import BOLTZMANN_J_PER_K, PJ_PER_J, ActionCost, Number, PartCost, uniform
 from ohmfield.spec import knob, spec
 
 ROOM_K = 300.0
@@ -47,20 +47,20 @@ class Adc(ABC):
     def __post_init__(self) -> None:
         if any(gain < 1.0 for gain in self.gains):
             raise ValueError(f"gains {self.gains} must each be >= 1 (1 is the full hardware range)")
-        if self.enob is not None and self.enob > self.bits:
+        if self.enob is not None and uniform(self.enob > self.bits):
             raise ValueError(f"enob {self.enob} exceeds bits {self.bits}")
         if len(self.inl) == 1:
             raise ValueError(f"inl {self.inl} has one entry; give one per code, or any number from 2")
-        if self.step_levels is not None and not math.log2(self.step_levels).is_integer():
+        if self.step_levels is not None and uniform(np.log2(self.step_levels) % 1.0 != 0.0):
             raise ValueError(f"step_levels {self.step_levels} must be a power of two (.., 0.5, 1, 2, ..)")
 
     @property
     def mismatched(self) -> bool:
         """Whether converters differ from one another."""
-        return self.offset_lsb_std > 0.0 or self.gain_std > 0.0
+        return uniform(self.offset_lsb_std > 0.0) or uniform(self.gain_std > 0.0)
 
     @property
-    def fraction_bits(self) -> int:
+    def fraction_bits(self) -> Number:
         """Binary places of a code after its digital correction."""
         return 0 if self.post_calibration is None else self.post_calibration.fraction_bits
 

@@ -72,9 +72,9 @@ class Array:
     dead_column_rate: float = knob("environment", 0.0, ge=0, le=1, doc="share of columns that read nothing, spares too")
 
     def __post_init__(self) -> None:
-        if self.rows_active > self.rows:
+        if uniform(self.rows_active > self.rows):
             raise ValueError(f"rows_active {self.rows_active} exceeds rows {self.rows}")
-        if self.written.weight_bits is not None and self.cell_bits != 1:
+        if self.written.weight_bits is not None and uniform(self.cell_bits != 1):
             raise ValueError(f"cell_bits {self.cell_bits}: {self.encoding} weights use cells of one bit")
         if self.sum_x == "analog" and self.wires is not None:
             raise ValueError("sum_x analog: the wires of reference columns are not modelled; use digital, or no wires")

@@ -27,7 +27,7 @@ class PostCalibration:
     inferences_between: float = knob("cost", 1e4, gt=0, doc="inferences between two fits of the registers")
 
     @property
-    def fraction_bits(self) -> int:
+    def fraction_bits(self) -> Number:
         """Binary places of a corrected code."""
         return self.bits - 1
 

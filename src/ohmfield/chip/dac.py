@@ -10,7 +10,7 @@ from ohmfield.chip import library
 from ohmfield.chip.lines import DAC_FF, DAC_UM2, DRIVER_FF, DRIVER_UM2, LINE_FF
 from ohmfield.chip.process import Process
 from ohmfield.chip.scaling import REFERENCE_V
-from ohmfield.quantities import ActionCost, Number, PartCost, ceil_div
+from ohmfield.quantities import ActionCost, Number, PartCost, ceil_div, uniform
 from ohmfield.spec import knob, spec
 
 SignedDrive = Literal["twos_complement", "sign_magnitude", "sign_magnitude_two_pass", "none"]
@@ -41,7 +41,7 @@ class Dac:
     @property
     def bipolar(self) -> bool:
         """Whether rows must be driven with both signs."""
-        return self.signed == "sign_magnitude" or (self.signed == "twos_complement" and bool(np.any(self.bits > 1)))
+        return self.signed == "sign_magnitude" or (self.signed == "twos_complement" and uniform(self.bits > 1))
 
     @property
     def assumptions(self) -> tuple[str, ...]:

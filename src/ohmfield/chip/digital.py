@@ -34,11 +34,10 @@ class Requantiser:
 
     def _stages(self, accumulator_bits: Number) -> tuple[Block, ...]:
         """Multiply, add bias and rounding, shift and clip; the power-of-two rule has no multiplier."""
-        wide = accumulator_bits + (0 if self.rule == "power_of_two" else self.multiplier_bits)
-        end = library.shifter(wide) + library.comparator(wide) + library.register(self.word_bits)
-        add = library.adder(wide) + library.register(wide)
         if self.rule == "power_of_two":
-            return (add, end)
+            return self._shift(accumulator_bits)
+        wide = accumulator_bits + self.multiplier_bits
+        add, end = self._shift(wide)
         if self.rule == "dyadic":
             return (library.multiplier(accumulator_bits, self.multiplier_bits) + library.register(wide), add, end)
         # Normalise, multiply significands, align again: two more shifters around a 24-bit multiplier.
@@ -46,14 +45,25 @@ class Requantiser:
         product = library.multiplier(_SIGNIFICAND_BITS, _SIGNIFICAND_BITS) + library.register(2 * _SIGNIFICAND_BITS)
         return (normalise, product, add, end)
 
+    def _shift(self, bits: Number) -> tuple[Block, Block]:
+        """Add a bias and a half to words of that width; shift, clip and keep."""
+        end = library.shifter(bits) + library.comparator(bits) + library.register(self.word_bits)
+        return library.adder(bits) + library.register(bits), end
+
+    def quantise(self, process: Process) -> ActionCost:
+        """One word to an input code of a layer, in a quantiser beside: its grids are powers of two."""
+        blocks = self._shift(self.word_bits)
+        return _total(blocks).action(process, len(blocks))
+
     def value(self, process: Process, accumulator_bits: Number) -> ActionCost:
         """One output; latency is the depth of the pipeline, the rate `lanes` per clock."""
         blocks = self._stages(accumulator_bits)
         return _total(blocks).action(process, len(blocks))
 
     def part(self, process: Process, accumulator_bits: Number) -> PartCost:
-        """All lanes."""
-        return _total(self._stages(accumulator_bits)).part(process).times(self.lanes)
+        """All lanes, each with the quantiser beside it."""
+        lane = _total(self._stages(accumulator_bits)) + _total(self._shift(self.word_bits))
+        return lane.part(process).times(self.lanes)
 
 
 @spec

@@ -20,7 +20,7 @@ from ohmfield.chip.dac import Dac
 from ohmfield.chip.lines import AMPLIFIER_FJ, AMPLIFIER_UM2, LINE_FF, SAMPLER_UM2
 from ohmfield.chip.process import Process
 from ohmfield.chip.scaling import REFERENCE_V
-from ohmfield.quantities import ActionCost, Number, PartCost, Span, span
+from ohmfield.quantities import ActionCost, Number, PartCost, Span, span, uniform
 from ohmfield.spec import family, knob, spec
 
 # Share of adders that toggle for one driven digit. ZigZag-IMC takes half the weight bits set; NeuroSim's calibration to
@@ -79,20 +79,20 @@ class Crossbar(Unit):
     compensate: Compensation | None = knob("both", None, doc="global drift compensation; default: none")
 
     def __post_init__(self) -> None:
-        if self.array.cell_bits > self.cell.max_bits:
+        if uniform(self.array.cell_bits > self.cell.max_bits):
             raise ValueError(
                 f"array.cell_bits {self.array.cell_bits}: a {self.cell.kind} cell holds at most {self.cell.max_bits}"
             )
         if self.dac.skip == "zero_bits" and self.array.encoding == "column_flip":
             raise ValueError("dac.skip zero_bits: flipped columns are half full over whole row groups only; use offset")
-        if self.dac.skip == "zero_bits" and np.any(np.asarray(self.rows_per_read()) < 1):
+        if self.dac.skip == "zero_bits" and uniform(np.asarray(self.rows_per_read()) < 1):
             raise ValueError(
                 f"dac.skip zero_bits: {self.adc.bits} bits of the converter cannot hold one row of "
                 f"{self.array.cell_bits}-bit cells; use more adc.bits or fewer cell_bits"
             )
         readout.check(self)
         wires = self.array.wires
-        if wires and wires.input_on == "gate" and (np.any(self.dac.bits > 1) or self.dac.bipolar):
+        if wires and wires.input_on == "gate" and (uniform(self.dac.bits > 1) or self.dac.bipolar):
             raise ValueError(
                 "wires.input_on gate: a gate is on or off; use one dac.bits, signed other than sign_magnitude"
             )
@@ -102,7 +102,7 @@ class Crossbar(Unit):
             )
 
     @property
-    def default_fill(self) -> float:
+    def default_fill(self) -> Number:
         """Mean cell level over the top level when weights are unknown: one side of a pair stands at the lowest."""
         return 0.25 if self.array.written.sides == 2 and self.array.encoding != "xnor" else 0.5
 
@@ -116,7 +116,7 @@ class Crossbar(Unit):
         """Columns of each array that sum the inputs: ones where weights need them, g_min under a pedestal."""
         if self.array.sum_x == "digital" or self.array.written.sides == 2:
             return 0
-        return int(self.array.written.needs_sum) + int(self.cell.g_min_uS > 0.0)
+        return int(self.array.written.needs_sum) + int(uniform(self.cell.g_min_uS > 0.0))
 
     def largest_sum(self) -> Number:
         """Largest sum of cell levels times digits that one conversion can meet.
@@ -143,7 +143,7 @@ class Crossbar(Unit):
         each = self.largest_sum() / self.array.rows_active
         return np.minimum(self.array.rows_active, np.floor(codes * step / each + 1e-9))
 
-    def read_rows(self) -> int:
+    def read_rows(self) -> Number:
         """Rows among which one read chooses those it drives: the rows active, or all when zero bits are skipped."""
         return self.array.rows if self.dac.skip == "zero_bits" else self.array.rows_active
 

@@ -47,7 +47,7 @@ class Rates:
 class LinearActions:
     """One linear operator in one inference. On a digital unit `driven` counts digits that are not zero."""
 
-    vectors: float  # input vectors
+    vectors: Number  # input vectors
     planes: Number  # digits of one input, read one after the other
     driven: Number  # row digits driven, summed over planes, each input once
     driven_share: Number  # of the largest sum of digits
@@ -120,9 +120,7 @@ def _crossed(operator: Operator, unit: Crossbar, cut: Tiling) -> Number:
     return weights * cut.geometry.columns_per_weight + unit.reference_columns * cut.column_blocks
 
 
-def _reads(
-    operator: Operator, unit: Crossbar, cut: Tiling, rates: Rates, planes: Number, columns: Number
-) -> Number:
+def _reads(operator: Operator, unit: Crossbar, cut: Tiling, rates: Rates, planes: Number, columns: Number) -> Number:
     """Reads of one vector, over all groups of rows: one a plane, or as many as were counted."""
     dense = planes * cut.row_groups
     if unit.dac.skip == "zero_bits":
@@ -167,7 +165,7 @@ def _known_reads(
     unit: Crossbar,
     cut: Tiling,
     placement: Placement,
-    vectors: float,
+    vectors: Number,
     planes: Number = 1,
     *,
     digit: Number = 1.0,

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from ohmfield.chip.chip import Chip
-from ohmfield.chip.digital import Requantiser
 from ohmfield.cost.actions import accumulator_bits
 from ohmfield.mapping.place import ACTIVATION
 from ohmfield.mapping.workload import Placement, Workload
-from ohmfield.quantities import PartCost, Span, span
+from ohmfield.quantities import PartCost, Span, largest, span
 
 # A gather unit is built for these where the workload has no grid to say: image fields with two features per level.
 DEFAULT_DIMS, DEFAULT_FEATURES = 2, 2
@@ -34,8 +32,7 @@ def chip_parts(chip: Chip, workload: Workload, placement: Placement) -> dict[str
         for operator in operators
         if operator.kind == "linear" or (operator.kind == "product" and placement.sites[operator.id].unit in chip.units)
     ]
-    add("requantiser", chip.requantiser.part(process, max(widths, default=chip.requantiser.word_bits)))
-    add("requantiser", input_quantiser(chip).part(process, chip.requantiser.word_bits))
+    add("requantiser", chip.requantiser.part(process, largest(*(widths or [chip.requantiser.word_bits]))))
     functions = dict.fromkeys(op.function for op in operators if placement.sites[op.id].unit == ACTIVATION)
     if functions:
         add("activation", chip.activation.part(process, tuple(functions)))
@@ -47,11 +44,6 @@ def chip_parts(chip: Chip, workload: Workload, placement: Placement) -> dict[str
         add("table_memory", chip.table_memory.part(process))
     add("buffer", chip.buffer.part(process))
     return parts
-
-
-def input_quantiser(chip: Chip) -> Requantiser:
-    """What turns words into the input codes of a layer, beside the requantiser: it only shifts, rounds and clips."""
-    return replace(chip.requantiser, rule="power_of_two")
 
 
 def part_totals(parts: Mapping[str, PartCost], components: Sequence[str]) -> tuple[np.ndarray, Span]:

@@ -19,7 +19,7 @@ from ohmfield.cost.actions import (
     linear_actions,
     processor_work,
 )
-from ohmfield.cost.area import chip_parts, input_quantiser, part_totals
+from ohmfield.cost.area import chip_parts, part_totals
 from ohmfield.cost.bill import Bill, leakage_pJ
 from ohmfield.cost.ledger import COMPONENTS, EVERY, Ledger
 from ohmfield.cost.programming import add_programming, write_array
@@ -195,7 +195,9 @@ class _Billing:
         spend(name, "control", self.price(unit.control, of=site), actions.reads)
         if unit.dac.skip != "none":
             spend(name, "control", self.price(unit.detect, of=site), actions.looks)
-        return self.price(lambda process: _turn(unit, read, self.price(unit.convert, of=site)), of=f"{site} turn").latency_ns
+        return self.price(
+            lambda process: _turn(unit, read, self.price(unit.convert, of=site)), of=f"{site} turn"
+        ).latency_ns
 
     def _digital(self, name: str, site: str, unit: DigitalCim, actions: LinearActions, width: Number) -> Span:
         """Energy of the cycles; the time of one."""
@@ -268,8 +270,8 @@ class _Billing:
 
     def _quantise(self, name: str, values: float) -> None:
         """`values` per item from words to input codes: grids of inputs are powers of two, so a shift and a rounding."""
-        unit = input_quantiser(self.chip)
-        action = self.price(lambda process: unit.value(process, unit.word_bits), of="quantiser")
+        unit = self.chip.requantiser
+        action = self.price(unit.quantise)
         self.ledger.spend(name, REQUANTISER, action, values * self.workload.items)
         self._pipeline(name, "quantiser", action, values, unit.lanes)
 

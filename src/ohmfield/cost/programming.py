@@ -41,9 +41,7 @@ def add_programming(ledger: Ledger, chip: Chip, workload: Workload, placement: P
             again = 0 if resident else rewritten(first, site.arrays, needed, slots)
             first += site.arrays
             written = write_array(unit, chip, cut)
-            ledger.spend(
-                operator.id, "programming", written, (site.arrays - again) / chip.inferences_per_write + again
-            )
+            ledger.spend(operator.id, "programming", written, (site.arrays - again) / chip.inferences_per_write + again)
             if again:
                 bits = cut.weights * placement.weight_bits / cut.arrays
                 ledger.load_ns = ledger.load_ns + _fetch(ledger, chip, operator.id, bits * again)

@@ -7,11 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.stages import FUNCTIONS
 from ohmfield.chip.units import Crossbar, DigitalCim
 from ohmfield.mapping.tile import Tiling, tile
 from ohmfield.mapping.workload import Operator, Placement, Shapes, Site
+from ohmfield.quantities import Number, ceil_div, largest, smallest, uniform
 from ohmfield.spec import InputError
 
 HOST = "host"
@@ -22,13 +25,17 @@ TABLE_MEMORY = "table_memory"
 DRAM = "dram"
 
 
+class OneByOne(Exception):
+    """Designs of a batch that are written in waves: each has turns of its own, so they are placed one at a time."""
+
+
 @dataclass(frozen=True)
 class _Layer:
     operator: Operator
     tiling: Tiling
 
     @property
-    def time(self) -> float:
+    def time(self) -> Number:
         """Reads one after the other, in units of one conversion round: what a copy divides."""
         return self.operator.vectors * self.tiling.groups
 
@@ -36,13 +43,13 @@ class _Layer:
 def place(
     shapes: Shapes,
     chip: Chip,
-    weight_bits: int = 8,
-    input_bits: int = 8,
+    weight_bits: Number = 8,
+    input_bits: Number = 8,
     copies: Literal["fit"] | int = "fit",
     *,
     allow_waves: bool = True,
 ) -> Placement:
-    """A `Site` for every operator of `shapes`.
+    """A `Site` for every operator of `shapes`, on a chip or on the `columns` of many that take the same ways.
 
     Linear operators go to the unit that `chip.place` names. Where a unit has arrays to spare, `copies="fit"` stores
     the slowest layers again, up to `unit.max_copies`; a number asks for exactly that many. Where it has too few, its
@@ -74,20 +81,20 @@ def place(
     return Placement(ordered, waves, weight_bits, input_bits)
 
 
-def table_bits(operator: Operator, chip: Chip) -> float:
+def table_bits(operator: Operator, chip: Chip) -> Number:
     """Bits that the stored table of `operator` takes."""
     word = chip.gather.table_bits if chip.gather else 32
-    return float(operator.rows * operator.outputs * word)
+    return 1.0 * operator.rows * operator.outputs * word
 
 
-def _table_capacity(chip: Chip) -> float:
-    return float(chip.table_memory.capacity_bits) if chip.table_memory else 0.0
+def _table_capacity(chip: Chip) -> Number:
+    return chip.table_memory.capacity_bits if chip.table_memory else 0.0
 
 
-def _table_home(bits: float, free_bits: float, chip: Chip) -> str:
+def _table_home(bits: Number, free_bits: Number, chip: Chip) -> str:
     if chip.gather is None:
         return HOST
-    if bits <= free_bits:
+    if uniform(bits <= free_bits):
         return TABLE_MEMORY
     return DRAM if chip.dram else HOST
 
@@ -102,7 +109,7 @@ def _digital_home(operator: Operator, chip: Chip) -> str:
     return HOST
 
 
-def _by_unit(shapes: Shapes, chip: Chip, weight_bits: int) -> dict[str, list[_Layer]]:
+def _by_unit(shapes: Shapes, chip: Chip, weight_bits: Number) -> dict[str, list[_Layer]]:
     """The linear operators of each unit, tiled, in running order. Calls of one module share its arrays."""
     linear = [operator for operator in shapes.operators if operator.kind == "linear"]
     units: dict[str, list[_Layer]] = {}
@@ -125,15 +132,15 @@ def _stored(layers: Iterable[_Layer]) -> dict[str, _Layer]:
     return stored
 
 
-def _too_large(name: str, layers: list[_Layer], num_arrays: int) -> tuple[str, str]:
+def _too_large(name: str, layers: list[_Layer], num_arrays: Number) -> tuple[str, str]:
     """What to say, and of whom, where weights would have to be written in waves."""
     stored = _stored(layers)
     needed = sum(layer.tiling.arrays for layer in stored.values())
-    largest = max(stored.values(), key=lambda layer: layer.tiling.arrays)
+    most = max(stored.values(), key=lambda layer: float(np.max(layer.tiling.arrays)))
     return (
-        f"the model needs {needed} arrays of {name}, {largest.tiling.arrays} of them for this layer, and there are "
+        f"the model needs {needed} arrays of {name}, {most.tiling.arrays} of them for this layer, and there are "
         f"{num_arrays}: allow waves, use fewer weight bits, or give the unit more arrays",
-        largest.operator.path,
+        most.operator.path,
     )
 
 
@@ -142,42 +149,50 @@ def product_unit(chip: Chip) -> str | None:
     return next((name for name, unit in chip.units.items() if isinstance(unit, DigitalCim)), None)
 
 
-def product_arrays(shapes: Shapes, chip: Chip, weight_bits: int) -> dict[str, int]:
+def product_arrays(shapes: Shapes, chip: Chip, weight_bits: Number) -> dict[str, Number]:
     """Arrays kept for products of activations, by unit: what the largest needs. They take turns there."""
     name = product_unit(chip)
     products = [operator for operator in shapes.operators if operator.kind == "product"]
     if name is None or not products:
         return {}
     needed = [tile(operator, chip.units[name], weight_bits).arrays for operator in products]
-    return {name: min(max(needed), chip.units[name].num_arrays)}
+    return {name: smallest(largest(*needed), chip.units[name].num_arrays)}
 
 
-def _product_site(operator: Operator, chip: Chip, weight_bits: int) -> Site:
+def _product_site(operator: Operator, chip: Chip, weight_bits: Number) -> Site:
     """A product larger than its unit is written in turns."""
     name = product_unit(chip)
     if name is None:
         return Site(operator.id, HOST)
     cut = tile(operator, chip.units[name], weight_bits)
-    turns = -(-cut.arrays // chip.units[name].num_arrays)
+    turns = ceil_div(cut.arrays, chip.units[name].num_arrays)
     return Site(operator.id, name, cut.row_blocks, cut.column_blocks, wave_span=turns)
 
 
-def _place_unit(name: str, layers: list[_Layer], chip: Chip, copies: Literal["fit"] | int, kept: int) -> list[Site]:
+def _place_unit(name: str, layers: list[_Layer], chip: Chip, copies: Literal["fit"] | int, kept: Number) -> list[Site]:
     """Sites of the layers on one unit, of whose arrays so many are kept for other things."""
     unit, stored = chip.units[name], _stored(layers)
-    num_arrays = max(1, unit.num_arrays - kept)
+    num_arrays = largest(1, unit.num_arrays - kept)
     needed = sum(layer.tiling.arrays for layer in stored.values())
     first = dict.fromkeys(stored, 0)
+    resident = uniform(needed <= num_arrays)
     if copies == "fit":
         times = _fit_copies(stored, num_arrays - needed, unit.max_copies)
     else:
         times = dict.fromkeys(stored, _asked(copies, stored, num_arrays, unit.max_copies, name))
-    if isinstance(unit, Crossbar) and not unit.cell.rewritable and needed > unit.num_arrays:
+    if isinstance(unit, Crossbar) and not unit.cell.rewritable and not resident:
         raise InputError(
-            f"{needed} arrays are needed and {unit.num_arrays} there; {unit.cell.kind} cells cannot be written again "
+            f"{needed} arrays are needed and {num_arrays} there; {unit.cell.kind} cells cannot be written again "
             "in waves: raise num_arrays",
             f"units.{name}",
         )
+    if resident:
+        return [
+            Site(op.id, name, cut.row_blocks, cut.column_blocks, times[op.path])
+            for op, cut in ((layer.operator, layer.tiling) for layer in layers)
+        ]
+    if np.size(needed) > 1 or np.size(num_arrays) > 1:
+        raise OneByOne
     position = 0
     for path, layer in stored.items():
         first[path] = position
@@ -200,13 +215,13 @@ def _place_unit(name: str, layers: list[_Layer], chip: Chip, copies: Literal["fi
     return sites
 
 
-def _asked(copies: int, stored: dict[str, _Layer], num_arrays: int, max_copies: int, name: str) -> int:
+def _asked(copies: int, stored: dict[str, _Layer], num_arrays: Number, max_copies: Number, name: str) -> int:
     """`copies`, if it can be had."""
     needed = copies * sum(layer.tiling.arrays for layer in stored.values())
-    if not 1 <= copies <= max_copies:
+    if copies < 1 or uniform(copies > max_copies):
         raise InputError(f"copies {copies} is not within 1 .. max_copies {max_copies}", f"units.{name}")
-    if copies > 1 and needed > num_arrays:
-        slowest = max(stored.values(), key=lambda layer: layer.tiling.arrays).operator.path
+    if copies > 1 and uniform(needed > num_arrays):
+        slowest = max(stored.values(), key=lambda layer: float(np.max(layer.tiling.arrays))).operator.path
         raise InputError(
             f"{copies} copies need {needed} arrays (most for {slowest}), there are {num_arrays}: ask for fewer",
             f"units.{name}",
@@ -214,10 +229,12 @@ def _asked(copies: int, stored: dict[str, _Layer], num_arrays: int, max_copies: 
     return copies
 
 
-def _fit_copies(stored: dict[str, _Layer], spare: int, max_copies: int) -> dict[str, int]:
+def _fit_copies(stored: dict[str, _Layer], spare: Number, max_copies: Number) -> dict[str, Number]:
     """Copies per module path: each spare array goes to the layer that takes longest at that point."""
+    if any(np.size(given) > 1 for given in (spare, max_copies, *(layer.tiling.arrays for layer in stored.values()))):
+        return _fit_copies_of_many(stored, spare, max_copies)
     copies = dict.fromkeys(stored, 1)
-    queue = [(-layer.time, path) for path, layer in stored.items()]
+    queue = [(-float(layer.time), path) for path, layer in stored.items()]
     heapq.heapify(queue)
     while queue:
         _, path = heapq.heappop(queue)
@@ -226,5 +243,27 @@ def _fit_copies(stored: dict[str, _Layer], spare: int, max_copies: int) -> dict[
             continue
         spare -= layer.tiling.arrays
         copies[path] += 1
-        heapq.heappush(queue, (-layer.time / copies[path], path))
-    return copies
+        heapq.heappush(queue, (-float(layer.time) / copies[path], path))
+    return dict(copies)
+
+
+def _fit_copies_of_many(stored: dict[str, _Layer], spare: Number, max_copies: Number) -> dict[str, Number]:
+    """The same for many designs at once: in every round each design gives to its slowest layer, or is done with it."""
+    if np.max(max_copies) == 1:
+        return dict.fromkeys(stored, 1)
+    paths = sorted(stored)  # of layers that take equally long the first by name comes first
+    taken = [stored[path].time for path in paths], [stored[path].tiling.arrays for path in paths]
+    left, most, *each = np.broadcast_arrays(spare, max_copies, *taken[0], *taken[1])
+    times, arrays = np.array(each[: len(paths)], dtype=float), np.array(each[len(paths) :], dtype=float)
+    left, copies, waits = left.astype(float), np.ones_like(times), times.copy()
+    designs = np.arange(times.shape[1])
+    while True:
+        slowest = waits.argmax(0)
+        needed = arrays[slowest, designs]
+        open_ = waits[slowest, designs] > 0.0
+        if not open_.any():
+            return dict(zip(paths, copies, strict=True))
+        given = open_ & (needed <= left) & (copies[slowest, designs] < most)
+        left -= np.where(given, needed, 0.0)
+        copies[slowest, designs] += given
+        waits[slowest, designs] = np.where(given, times[slowest, designs] / copies[slowest, designs], 0.0)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ohmfield.quantities import Number
 from ohmfield.tally import Tally
 
 Kind = Literal["linear", "product", "table", "interpolate", "address", "encode", "activation", "host"]
@@ -86,7 +87,7 @@ class Workload:
     range_vectors: float = 0.0
     """vectors per inference on which converter ranges are chosen on the instance; 0: on the design"""
 
-    def rate(self, operator: str, name: str, default: float) -> float:
+    def rate(self, operator: str, name: str, default: Number) -> Number:
         """Count of `name` per item of that operator, or `default` where nothing was counted."""
         counts = self.tally[operator]
         return counts[name] / self.tally_items if self.tally_items and name in counts else default
@@ -102,14 +103,14 @@ class Site:
 
     operator: str
     unit: str  # a name in Chip.units, "gather", "activation", "encode" ..., or "host"
-    row_blocks: int = 1  # arrays one above the other
-    column_blocks: int = 1  # arrays side by side
-    copies: int = 1
+    row_blocks: Number = 1  # arrays one above the other
+    column_blocks: Number = 1  # arrays side by side
+    copies: Number = 1
     wave: int = 0  # the turn in which its first array is written
-    wave_span: int = 1  # turns its arrays lie in
+    wave_span: Number = 1  # turns its arrays lie in
 
     @property
-    def arrays(self) -> int:
+    def arrays(self) -> Number:
         """Arrays held, copies included."""
         return self.row_blocks * self.column_blocks * self.copies
 
@@ -120,5 +121,5 @@ class Placement:
 
     sites: Mapping[str, Site]
     waves: int = 1
-    weight_bits: int = 8
-    input_bits: int = 8
+    weight_bits: Number = 8
+    input_bits: Number = 8

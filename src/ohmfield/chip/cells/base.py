@@ -14,7 +14,7 @@ from ohmfield.chip.array import Array
 from ohmfield.chip.lines import AMPLIFIER_FJ, AMPLIFIER_UM2
 from ohmfield.chip.process import Process
 from ohmfield.numerics import Noise
-from ohmfield.quantities import PJ_PER_FJ, ActionCost, Number, PartCost, span
+from ohmfield.quantities import PJ_PER_FJ, ActionCost, Number, PartCost, span, uniform
 from ohmfield.spec import InputError, knob, spec
 
 Correlation = Literal["conversion", "vector", "frozen"]
@@ -36,7 +36,7 @@ class Cell(ABC):
     stuck_high_rate: float = knob("environment", 0.0, ge=0, le=1, doc="share of cells that stay at g_max")
 
     def __post_init__(self) -> None:
-        if self.g_min_uS >= self.g_max_uS:
+        if uniform(self.g_min_uS >= self.g_max_uS):
             raise ValueError(f"g_min_uS {self.g_min_uS} must lie below g_max_uS {self.g_max_uS}")
 
     @property

@@ -15,7 +15,7 @@ from ohmfield.chip.cells.base import AgeingCell, Correlation
 from ohmfield.chip.cells.fits import polynomial
 from ohmfield.chip.process import Process
 from ohmfield.numerics import Noise
-from ohmfield.quantities import ActionCost, PartCost, Sourced, span
+from ohmfield.quantities import ActionCost, PartCost, Sourced, span, uniform
 from ohmfield.spec import knob, spec
 
 CELL_F2 = Anchored(
@@ -138,7 +138,7 @@ class PcmCell(AgeingCell):
     def __post_init__(self) -> None:
         super().__post_init__()
         largest = self._device.largest_uS
-        if self.g_max_uS > largest:
+        if uniform(self.g_max_uS > largest):
             raise ValueError(f"g_max_uS {self.g_max_uS} exceeds {largest}, the largest measured for model {self.model}")
 
     @property

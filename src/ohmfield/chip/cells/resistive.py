@@ -13,7 +13,7 @@ from ohmfield.chip.cells.base import Cell
 from ohmfield.chip.cells.verify import Verify
 from ohmfield.chip.process import Process
 from ohmfield.numerics import Noise
-from ohmfield.quantities import ActionCost, Number
+from ohmfield.quantities import ActionCost, Number, uniform
 from ohmfield.spec import knob, spec
 
 LEAST_FRACTION = 1e-4
@@ -29,7 +29,7 @@ class Telegraph:
     duty: float = knob("environment", 0.5, ge=0, le=1, doc="share of its time that a cell spends at the upper level")
 
     def __post_init__(self) -> None:
-        if self.amplitude * self.duty > 1.0:
+        if uniform(self.amplitude * self.duty > 1.0):
             raise ValueError(
                 f"amplitude {self.amplitude} times duty {self.duty} puts the lower level below zero conductance: "
                 "use a product of at most 1"

@@ -15,7 +15,7 @@ from ohmfield.chip.cells.fits import between, polynomial
 from ohmfield.chip.cells.rram import VERIFY_FRACTION, WRITE_NS, WRITE_V, cell_part, pulse
 from ohmfield.chip.process import Process
 from ohmfield.numerics import Noise
-from ohmfield.quantities import ActionCost, Number, PartCost
+from ohmfield.quantities import ActionCost, Number, PartCost, uniform
 from ohmfield.spec import InputError, knob, spec
 
 DAY_S = 86400.0
@@ -91,7 +91,7 @@ class MeasuredRramCell(AgeingCell):
     def __post_init__(self) -> None:
         super().__post_init__()
         known = self._statistics
-        if self.g_min_uS < known.smallest_uS or self.g_max_uS > known.largest_uS:
+        if uniform(self.g_min_uS < known.smallest_uS) or uniform(self.g_max_uS > known.largest_uS):
             raise ValueError(
                 f"g_min_uS {self.g_min_uS} to g_max_uS {self.g_max_uS}: model {self.model} was measured from "
                 f"{known.smallest_uS} to {known.largest_uS}"

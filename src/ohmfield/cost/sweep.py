@@ -1,0 +1,291 @@
+"""`sweep`: the bill of every design in a grid of knobs, and the front of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from ohmfield import pareto
+from ohmfield.chip.chip import Chip
+from ohmfield.chip.designs import checked, columns
+from ohmfield.cost.bill import PJ_PER_MJ, UM2_PER_MM2, Bill
+from ohmfield.cost.evaluate import evaluate
+from ohmfield.cost.ledger import COMPONENTS
+from ohmfield.files import write_atomic
+from ohmfield.mapping.place import OneByOne, place
+from ohmfield.mapping.workload import Workload
+from ohmfield.quantities import MID, Mixed
+from ohmfield.spec import InputError
+
+CHUNK = 4096  # designs that are priced together: their columns stay in a core's cache
+NUMERICS = ("weight_bits", "input_bits")  # knobs of the network, not of the chip
+MOST_DESIGNS = 20_000_000
+OBJECTIVES = ("energy_mJ", "latency_ms", "interval_ms", "area_mm2", "leakage_mW")
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """One row per design. Designs that cannot be built or hold the model have NaN, and `why` says why."""
+
+    chip: str
+    inference: str
+    knobs: Mapping[str, np.ndarray]  # by path, one value per design
+    energy_pJ: Float[np.ndarray, "num components"]  # mid estimates, in the order of `components`
+    energy_mJ: Float[np.ndarray, "3 num"]
+    latency_ms: Float[np.ndarray, "3 num"]
+    interval_ms: Float[np.ndarray, "3 num"]
+    area_mm2: Float[np.ndarray, "3 num"]
+    leakage_mW: Float[np.ndarray, "3 num"]
+    reason: Int[np.ndarray, " num"]  # 0: feasible, else its place in `reasons` from 1
+    reasons: tuple[str, ...]
+    components: tuple[str, ...] = COMPONENTS
+
+    def __len__(self) -> int:
+        return len(self.reason)
+
+    @property
+    def feasible(self) -> Bool[np.ndarray, " num"]:
+        """Which designs can be built and hold the model."""
+        return self.reason == 0
+
+    def why(self, index: int) -> str:
+        """What keeps a design from being built; empty where nothing does."""
+        return self.reasons[self.reason[index] - 1] if self.reason[index] else ""
+
+    def objective(self, name: str) -> Float[np.ndarray, " num"]:
+        """Mid values of one objective."""
+        if name not in OBJECTIVES:
+            raise InputError(f"objective {name!r} is not known; known: {', '.join(OBJECTIVES)}")
+        return getattr(self, name)[MID]
+
+    def front(self, objectives: Sequence[str] = ("energy_mJ", "latency_ms", "area_mm2")) -> Int[np.ndarray, " n"]:
+        """Numbers of the feasible designs that no other one beats in all objectives, the first one rising."""
+        built = np.flatnonzero(self.feasible)
+        points = np.stack([self.objective(name)[built] for name in objectives], axis=1)
+        kept = built[pareto.front(points)] if len(built) else built
+        return kept[np.argsort(self.objective(objectives[0])[kept], kind="stable")]
+
+    def rows(self, designs: Sequence[int] | np.ndarray | None = None) -> list[dict[str, Any]]:
+        """Rows as plain data, all of them or those asked for."""
+        chosen = range(len(self)) if designs is None else [int(design) for design in designs]
+        columns = self.data()
+        return [{name: _one(values[design : design + 1]) for name, values in columns.items()} for design in chosen]
+
+    def data(self) -> dict[str, np.ndarray]:
+        """All columns by name: knobs, then figures with their range, then the energy of each component in use."""
+        made: dict[str, np.ndarray] = dict(self.knobs)
+        for name in OBJECTIVES:
+            low, mid, high = getattr(self, name)
+            made |= {name: mid, f"{name}_low": low, f"{name}_high": high}
+        for place_, component in enumerate(self.components):
+            if np.nansum(self.energy_pJ[:, place_]) > 0.0:
+                made[f"{component}_pJ"] = self.energy_pJ[:, place_]
+        made["why"] = np.array(["", *self.reasons])[self.reason]
+        return made
+
+    def write(self, path: str | Path) -> Path:
+        """The table as `.csv` or `.parquet` (which needs pyarrow), by the ending of `path`."""
+        path = Path(path)
+        if path.suffix not in (".csv", ".parquet"):
+            raise InputError(f"{path}: a table is written as .csv or .parquet")
+        data = self.data()
+        if path.suffix == ".parquet":
+            try:
+                import pyarrow
+                import pyarrow.parquet
+            except ImportError:
+                raise InputError(
+                    f"{path}: Parquet needs pyarrow: pip install 'ohmfield[parquet]', or write .csv"
+                ) from None
+            buffer = pyarrow.BufferOutputStream()
+            pyarrow.parquet.write_table(pyarrow.table(data), buffer)
+            write_atomic(path, buffer.getvalue().to_pybytes())
+            return path
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(data)
+        writer.writerows(zip(*(values.tolist() for values in data.values()), strict=True))
+        write_atomic(path, text.getvalue().encode())
+        return path
+
+
+def sweep(
+    chip: Chip,
+    workload: Workload,
+    knobs: Mapping[str, Sequence[Any] | np.ndarray],
+    *,
+    combine: Literal["grid", "rows"] = "grid",
+    copies: Literal["fit"] | int = "fit",
+    weight_bits: int = 8,
+    input_bits: int = 8,
+    allow_waves: bool = False,
+) -> Table:
+    """The bill of `workload` on every design that `knobs` (dotted path -> values) make of `chip`.
+
+    `grid` takes every combination, `rows` one value of each list per design. Paths are those of a chip file, and
+    `weight_bits` and `input_bits` of the network. Numbers are priced thousands at a time, with the very functions that
+    price one chip; other values (kinds, encodings, booleans) one after the other. Designs that contradict themselves
+    or do not hold the model are not feasible; with `allow_waves` the latter are written in turns, priced one by one.
+    """
+    lists = {name: list(values) if not isinstance(values, np.ndarray) else values for name, values in knobs.items()}
+    taken = {
+        name: np.asarray(values) if name in NUMERICS or not len(values) else checked(chip, name, values)
+        for name, values in lists.items()
+    }
+    num, made = _designs(taken, combine)
+    out = _Out(num)
+    run = _Run(chip, workload, copies, allow_waves, {"weight_bits": weight_bits, "input_bits": input_bits}, out)
+    for designs in _chunks(made):
+        run.price({name: values[designs] for name, values in made.items()}, designs)
+    return out.table(chip.name, workload.inference, made)
+
+
+def _designs(knobs: Mapping[str, np.ndarray], combine: str) -> tuple[int, dict[str, np.ndarray]]:
+    """How many designs there are, and the values of each knob, one per design."""
+    sizes = {name: len(values) for name, values in knobs.items()}
+    if not sizes or min(sizes.values()) == 0:
+        raise InputError(f"knobs {sizes}: give at least one knob, and at least one value of each")
+    if combine == "rows":
+        if len(set(sizes.values())) > 1:
+            raise InputError(f"knobs of {sizes} values: as rows, every knob has one value per design")
+        return next(iter(sizes.values())), dict(knobs)
+    num = math.prod(sizes.values())
+    if num > MOST_DESIGNS:
+        raise InputError(f"{num:,} designs: at most {MOST_DESIGNS:,} in one sweep; split the widest knob")
+    made, slower = {}, 1
+    for name, values in knobs.items():  # the last knob varies fastest
+        made[name] = np.tile(np.repeat(values, num // (slower * len(values))), slower)
+        slower *= len(values)
+    return num, made
+
+
+def _chunks(knobs: Mapping[str, np.ndarray]) -> Iterator[np.ndarray]:
+    """Numbers of the designs to price together: those alike in what many leaves depend on, up to `CHUNK` of them.
+
+    A knob that has one value in a chunk is priced once there. Node, supply and the sizes of memories and digital units
+    go into most prices, what lies under `units` into few. Values that are not numbers are alike in every chunk.
+    """
+    ranks = {
+        name: np.unique(np.array([repr(value) for value in values]), return_inverse=True)[1]
+        if _is_other(values)
+        else values
+        for name, values in knobs.items()
+        if _is_other(values) or not (name.startswith("units.") or name in NUMERICS)
+    }
+    num = len(next(iter(knobs.values())))
+    order = np.lexsort([ranks[name] for name in ranks]) if ranks else np.arange(num)
+    edges, walls = (
+        np.append(1 + np.flatnonzero(np.any([np.diff(ranks[name][order]) != 0 for name in names], axis=0)), num)
+        if names
+        else np.array([num])
+        for names in (list(ranks), [name for name in ranks if _is_other(knobs[name])])
+    )
+    first = 0
+    while first < num:
+        end = int(edges[np.searchsorted(edges, first, side="right")])
+        if end - first < CHUNK // 8:  # too few alike: mixed with others
+            end = int(min(first + CHUNK, walls[np.searchsorted(walls, first, side="right")]))
+        end = min(end, first + CHUNK)
+        yield order[first:end]
+        first = end
+
+
+def _is_other(values: np.ndarray) -> bool:
+    return values.dtype.kind not in "iuf"
+
+
+class _Out:
+    """The figures of all designs while they are filled in."""
+
+    def __init__(self, num: int) -> None:
+        self.num = num
+        self.figures = {
+            name: np.full((3, num), np.nan) for name in ("energy", "latency", "interval", "area", "leakage")
+        }
+        self.components = np.full((num, len(COMPONENTS)), np.nan)
+        self.reason = np.zeros(num, dtype=np.int32)
+        self.reasons: dict[str, int] = {}
+
+    def refuse(self, designs: np.ndarray, why: str) -> None:
+        self.reason[designs] = self.reasons.setdefault(why, len(self.reasons) + 1)
+
+    def take(self, designs: np.ndarray, bill: Bill) -> None:
+        self.components[designs] = bill.energy_pJ[MID].sum(axis=1)
+        for name, values in (
+            ("energy", bill.energy_pJ.sum(axis=(2, 3)) / PJ_PER_MJ),
+            ("latency", bill.fill_ns / 1e6),
+            ("interval", bill.interval_ns / 1e6),
+            ("area", bill.area_um2.sum(axis=2) / UM2_PER_MM2),
+            ("leakage", bill.leakage_uW / 1e3),
+        ):
+            self.figures[name][:, designs] = values
+
+    def table(self, chip: str, inference: str, knobs: Mapping[str, np.ndarray]) -> Table:
+        made = self.figures
+        return Table(
+            chip=chip,
+            inference=inference,
+            knobs=knobs,
+            energy_pJ=self.components,
+            energy_mJ=made["energy"],
+            latency_ms=made["latency"],
+            interval_ms=made["interval"],
+            area_mm2=made["area"],
+            leakage_mW=made["leakage"],
+            reason=self.reason,
+            reasons=tuple(self.reasons),
+        )
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One workload through many designs; those that part are split and priced further."""
+
+    chip: Chip
+    workload: Workload
+    copies: Literal["fit"] | int
+    allow_waves: bool
+    numerics: dict[str, Any]
+    out: _Out = field(repr=False)
+
+    def price(self, values: Mapping[str, np.ndarray], designs: np.ndarray) -> None:
+        """Fills in `designs`, whose knobs have `values`."""
+        try:
+            bill = self._bill(values)
+        except Mixed as mixed:
+            for part in (mixed.mask, ~mixed.mask):
+                self.price({name: value[part] for name, value in values.items()}, designs[part])
+        except OneByOne:
+            for place_ in range(len(designs)):
+                one = {name: value[place_ : place_ + 1] for name, value in values.items()}
+                self.price(one, designs[place_ : place_ + 1])
+        except InputError as error:  # all of these designs have the same fault
+            self.out.refuse(designs, str(error))
+        else:
+            self.out.take(designs, bill)
+
+    def _bill(self, values: Mapping[str, np.ndarray]) -> Bill:
+        # What all of them have alike is one value, an int where the field has one.
+        held = {
+            name: _one(value) if _is_other(value) or (value == value[0]).all() else value
+            for name, value in values.items()
+        }
+        bits = self.numerics | {name: held.pop(name) for name in NUMERICS if name in held}
+        made = columns(self.chip, held)
+        shapes = self.workload.shapes
+        placement = place(shapes, made, **bits, copies=self.copies, allow_waves=self.allow_waves)
+        return evaluate(made, self.workload, placement, by_operator=False)
+
+
+def _one(values: np.ndarray) -> Any:
+    """The first value, as Python has it."""
+    first = values[0]
+    return first.item() if isinstance(first, np.generic) else first
