@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -224,7 +224,7 @@ def test_arrays_behind_the_attributes_price_many_designs_alike() -> None:
 
 
 def _columns(record, **arrays: object):
-    """A view of `record` with arrays behind some names, unvalidated."""
+    """A view of `record` with arrays behind some names, unvalidated, and nothing of what it has worked out."""
     view = object.__new__(type(record))
-    view.__dict__.update(record.__dict__ | arrays)
+    view.__dict__.update({field.name: getattr(record, field.name) for field in fields(record)} | arrays)
     return view
