@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from ohmfield.chip import library
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.digital import Requantiser
+from ohmfield.chip.library import Block
 from ohmfield.cost.actions import accumulator_bits
 from ohmfield.mapping.place import ACTIVATION
 from ohmfield.mapping.workload import Placement, Workload
@@ -36,6 +38,8 @@ def chip_parts(chip: Chip, workload: Workload, placement: Placement) -> dict[str
     ]
     add("requantiser", chip.requantiser.part(process, max(widths, default=chip.requantiser.word_bits)))
     add("requantiser", input_quantiser(chip).part(process, chip.requantiser.word_bits))
+    if placement.zero_points:
+        add("requantiser", zero_adder(placement).part(process).times(chip.requantiser.lanes))
     functions = dict.fromkeys(op.function for op in operators if placement.sites[op.id].unit == ACTIVATION)
     if functions:
         add("activation", chip.activation.part(process, tuple(functions)))
@@ -52,6 +56,11 @@ def chip_parts(chip: Chip, workload: Workload, placement: Placement) -> dict[str
 def input_quantiser(chip: Chip) -> Requantiser:
     """What turns words into the input codes of a layer, beside the requantiser: it only shifts, rounds and clips."""
     return replace(chip.requantiser, rule="power_of_two")
+
+
+def zero_adder(placement: Placement) -> Block:
+    """What adds the zero point of a layer to its input codes: an adder and the register that holds it."""
+    return library.adder(placement.input_bits) + library.register(placement.input_bits)
 
 
 def part_totals(parts: Mapping[str, PartCost], components: Sequence[str]) -> tuple[np.ndarray, Span]:

@@ -122,3 +122,4 @@ class Placement:
     waves: int = 1
     weight_bits: int = 8
     input_bits: int = 8
+    zero_points: frozenset[str] = frozenset()  # paths of layers whose inputs have one
