@@ -10,6 +10,7 @@ from ohmfield.chip.adders import ApproximateAdder
 from ohmfield.chip.cells.resistive import Telegraph
 from ohmfield.chip.cells.verify import Verify
 from ohmfield.chip.chip import Chip
+from ohmfield.chip.column_sums import ColumnSums
 from ohmfield.chip.converters import ADCS
 from ohmfield.chip.correction import PostCalibration
 from ohmfield.chip.files import load_chip
@@ -57,6 +58,8 @@ CHOICES: dict[str, list[Any]] = {
     "input_on": ["gate"],
     "idle_rows": ["grounded", "floating"],
     "nonlinearity_per_V": [8.0],
+    "measured_column_sums": [ColumnSums(reads=1)],
+    "reads": [1, 64],
 }
 
 
@@ -138,6 +141,13 @@ def pulsed() -> Chip:
     return with_crossbar(array={"readout": "time"}, dac={"bits": 2, "jitter": 0.02})
 
 
+def measuring() -> Chip:
+    """`rram-40nm` that reads what the zero points of inputs add."""
+    plain = to_plain(load("rram-40nm"))
+    plain["units"]["crossbar"]["measured_column_sums"] = {"reads": 4, "inferences_between": 10.0}
+    return build(Chip, plain)
+
+
 def with_cell(encoding: Any = "differential", **cell: Any) -> Chip:
     """`rram-40nm` with another cell; an offset shows the pedestal of one that errs in nothing."""
     plain = to_plain(load("rram-40nm"))
@@ -177,6 +187,8 @@ CHIPS = {
         cell={"stuck_low_rate": 0.01},
         array={"dead_row_rate": 0.05, "dead_column_rate": 0.05, "spare_rows": 2, "spare_columns": 2},
     ),
+    "zero points": load("rram-40nm"),
+    "column sums": measuring(),
     "corrected": with_crossbar(
         adc={
             "step_levels": 4.0,
@@ -194,6 +206,8 @@ ELSEWHERE[CROSSBAR + "array.sum_x"] = "rram with offset"
 ELSEWHERE[CROSSBAR + "dac.jitter"] = "pulses"
 ELSEWHERE[CROSSBAR + "cell.capacitor_fF"] = "charge sharing"
 ELSEWHERE[CROSSBAR + "array.overflow"] = "narrow sums"
+ELSEWHERE[CROSSBAR + "measured_column_sums"] = "zero points"
+ZERO_POINTS = ("zero points", "column sums")  # chips whose models have inputs with one
 # All of the first chip, and what each other one adds.
 ADDED: dict[str, str | tuple[str, ...]] = dict.fromkeys(CHIPS, "units.crossbar.adc.") | {
     "rram-40nm": "",
@@ -211,4 +225,5 @@ ADDED: dict[str, str | tuple[str, ...]] = dict.fromkeys(CHIPS, "units.crossbar.a
     "rram with offset": "units.crossbar.array.sum_x",
     "narrow sums": "units.crossbar.array.overflow",
     "rram with dead lines": "units.crossbar.array.spare_",
+    **dict.fromkeys(ZERO_POINTS, "units.crossbar.measured_column_sums"),
 }

@@ -73,6 +73,7 @@ def plan_for(
     input_bits: int = 8,
     weight_bits: int = 8,
     copies: int = 1,
+    input_zero: int = 0,
 ) -> LayerPlan:
     outputs, inputs = weights.shape
     unit = chip.units["unit"]
@@ -80,7 +81,7 @@ def plan_for(
         weight_bits = unit.array.written.weight_bits or weight_bits
     operator = Operator("layer#0", "linear", inputs=inputs, outputs=outputs)
     starts = tile(operator, unit, weight_bits).starts
-    return LayerPlan("layer", "unit", weight_bits, input_bits, signed_input, starts, copies)
+    return LayerPlan("layer", "unit", weight_bits, input_bits, signed_input, starts, copies, input_zero=input_zero)
 
 
 def made(
@@ -123,7 +124,7 @@ def linear_on(unit: Unit, *, zero: int = 0, programmed: bool = False) -> tuple[C
         Word(16, 10),
     )
     codes = form.weight.codes(plain.weight.detach()).numpy()
-    layer = ChipLinear("layer", plain.weight, plain.bias, form, plan_for(codes, chip), chip).eval()
+    layer = ChipLinear("layer", plain.weight, plain.bias, form, plan_for(codes, chip, input_zero=zero), chip).eval()
     if programmed:
         stored = program_layer(layer.weight_codes().numpy(), layer.plan, chip, seed=1)
         layer.product = product_of(stored, layer.plan, chip, Causes(), seed=1)

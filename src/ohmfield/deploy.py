@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from jaxtyping import Float, Shaped
@@ -29,7 +29,7 @@ from ohmfield.signals.points import Points
 from ohmfield.simulate.calibrate import VECTORS, CodeHistogram, choose_gains, histograms
 from ohmfield.simulate.checks import as_float32, check_kind, check_tally, check_weights
 from ohmfield.simulate.convert import chip_layers, convert
-from ohmfield.simulate.formats import choose_formats, chunk_of
+from ohmfield.simulate.formats import InputZero, choose_formats, chunk_of
 from ohmfield.simulate.given import Data, Given, float_outputs, given
 from ohmfield.simulate.noisy import learnt_ranges, refresh, with_noise, without_noise
 from ohmfield.simulate.products import CrossbarProduct
@@ -73,6 +73,9 @@ class Recipe:
     allow_waves: bool = knob("cost", True, doc="weights that do not fit are written in turns; else they are refused")
     inferences_between: float = knob("cost", 1e4, gt=0, doc="inferences between two calibrations that see an age")
     elapsed_s: float = knob("environment", 0.0, ge=0, doc="age of the instance, counted from its first read")
+    input_zero: InputZero = knob(
+        "both", "none", doc="calibrated: inputs below zero may have a zero point, where that errs less than a sign"
+    )
     arithmetic: Literal["exact", "moment_matched"] = knob("label", "exact", doc="every conversion, or its statistics")
 
 
@@ -188,6 +191,8 @@ def deploy(
             module = _converted(model, chip, placement, chosen, recipe, ranges)
         else:
             notes.append("noise-aware tuning left the model as it was: no layer of it is analog here")
+    shifted = {layer.module_path for layer in chip_layers(module).values() if layer.plan.input_zero}
+    placement = replace(placement, zero_points=frozenset(shifted))
     seen_s = recipe.elapsed_s if recipe.calibration_sees == "aged" else 0.0
     seen = None if recipe.calibration_sees == "design" else program(module, chip, seed=seed, elapsed_s=seen_s)
     gains = choose_gains(module, chip, chosen, rule=recipe.calibration, granularity=recipe.granularity, programmed=seen)
@@ -269,7 +274,8 @@ def _converted(
     ranges: Ranges | None = None,
 ) -> nn.Module:
     scales = {path: scale for path, (scale, _) in (ranges or {}).items()}
-    return convert(model, chip, placement, choose_formats(model, chip, placement, coords, recipe.calibration, scales))
+    formats = choose_formats(model, chip, placement, coords, recipe.calibration, scales, recipe.input_zero)
+    return convert(model, chip, placement, formats)
 
 
 def _draw_projections(model: nn.Module, chip: Chip, recipe: Recipe, seed: int) -> list[str]:

@@ -49,12 +49,13 @@ def compare(one: Sequence[Tensor], two: Sequence[Tensor], first: list[Tensor], s
         same(made, wanted)
 
 
-@pytest.mark.parametrize("low", [0, -128])
+@pytest.mark.parametrize(("low", "below"), [(0, 1.0), (-128, 1.0), (-40, 216 / 40.5)])
 @given(seed=st.integers(0, 100), count=st.sampled_from([1, 7, 300, 5000]))
-def test_rounded_inputs(low: int, seed: int, count: int) -> None:
-    high = 255 if low == 0 else 127
+def test_rounded_inputs(low: int, below: float, seed: int, count: int) -> None:
+    high = low + 255
     first, second = leaves(drawn(count, seed=seed)), leaves(drawn(count, seed=seed))
-    compare(round_inputs(first[0], low, high), reference.round_inputs(second[0], low, high), first, second)
+    ends = low, high, None, below
+    compare(round_inputs(first[0], *ends), reference.round_inputs(second[0], *ends), first, second)
     scale = torch.tensor(2.0**-7)  # clips some
     first, second = leaves(drawn(count, seed=seed), scale), leaves(drawn(count, seed=seed), scale)
     compare(
@@ -72,6 +73,10 @@ def test_the_scale_of_inputs_is_a_power_of_two_that_holds_the_largest() -> None:
     assert (rounded - x).abs().max() <= 2.0**-6
     (gradient,) = torch.autograd.grad(scale, x)
     assert gradient.tolist() == [[0.0, pytest.approx(-(2.0**-5) / 2.9)], [0.0, 0.0]]
+    _, scale = round_inputs(x, -40, 215, None, 216 / 40.5)
+    assert float(scale.detach()) == 2.0**-3  # 2.9 / 40.5 is 0.0716
+    (gradient,) = torch.autograd.grad(scale, x)
+    assert gradient.tolist() == [[0.0, pytest.approx(-(2.0**-3) / 2.9)], [0.0, 0.0]]
     zeros, scale = round_inputs(torch.zeros(3, requires_grad=True), 0, 255)
     assert not zeros.any()
     assert float(scale.detach()) > 0.0

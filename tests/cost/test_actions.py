@@ -10,6 +10,7 @@ import pytest
 from cost.leaves import chip, layers
 from ohmfield.chip.array import Array
 from ohmfield.chip.cells.rram import RramCell
+from ohmfield.chip.column_sums import ColumnSums
 from ohmfield.chip.compensation import Compensation
 from ohmfield.chip.converters import FlashAdc, SarAdc
 from ohmfield.chip.correction import PostCalibration
@@ -53,6 +54,28 @@ def test_a_calibration_reads_every_pack_once(groups: int, sum_x: Literal["digita
     assert again.conversions == 4 * 4 * groups
     if sum_x == "digital":
         assert again.conversions == plain.conversions / planes
+
+
+@pytest.mark.parametrize("sum_x", ["digital", "analog"])
+def test_column_sums_are_read_as_often_as_declared(sum_x: Literal["digital", "analog"]) -> None:
+    """Like inferences of as many vectors per copy, half of the bits set; only of layers with a zero point."""
+    array = Array(rows=64, columns=128, rows_active=32, encoding="offset", sum_x=sum_x)
+    operator = Operator("layer#0", "linear", inputs=100, outputs=40)
+    made = chip(array=array)
+    unit = replace(made.units["crossbar"], measured_column_sums=ColumnSums(reads=8, inferences_between=50.0))
+    assert isinstance(unit, Crossbar)
+    made = replace(made, units={"crossbar": unit})
+    workload = Workload(Shapes((operator,)), items=1)
+    placement = place(workload.shapes, made, copies=1)
+    site, cut = placement.sites[operator.id], tile(operator, unit, 8)
+    assert calibrations(operator, site, unit, cut, workload, placement) == []
+    placement = replace(placement, zero_points=frozenset({"layer"}))
+    (again,) = calibrations(operator, site, unit, cut, workload, placement)
+    plain = linear_actions(operator, site, unit, cut, Rates(workload), placement)
+    for name in ("vectors", "reads", "driven", "drives", "cell_reads", "conversions", "turns"):
+        assert getattr(again, name) == pytest.approx(getattr(plain, name) * 8 / 50), name
+    (waves,) = calibrations(operator, site, unit, cut, workload, replace(placement, waves=2))
+    assert waves.conversions == pytest.approx(plain.conversions * 8)
 
 
 def test_a_pedestal_is_taken_off_codes_or_once_off_every_output() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,11 @@ import pytest
 from knob_walk import CHIPS, CROSSBAR, changed, effect, knobs, others
 from ohmfield.chip.cells.verify import Verify
 from ohmfield.chip.chip import Chip
+from ohmfield.chip.column_sums import ColumnSums
 from ohmfield.chip.correction import PostCalibration
 from ohmfield.cost.evaluate import evaluate
 from ohmfield.mapping.place import place
-from ohmfield.mapping.workload import Operator, Shapes, Workload
+from ohmfield.mapping.workload import Operator, Placement, Shapes, Workload
 from ohmfield.spec import walk
 
 # Two tables, one too large for the chip's memory; layers that need several groups and blocks; an unknown operation.
@@ -36,9 +38,14 @@ EVERYTHING = Workload(
 )
 
 
+def placed(chip: Chip) -> Placement:
+    """Everything on the chip, inputs of one layer with a zero point."""
+    return replace(place(EVERYTHING.shapes, chip), zero_points=frozenset({"middle"}))
+
+
 def figures(chip: Chip) -> np.ndarray:
     """Everything the bill says in numbers."""
-    bill = evaluate(chip, EVERYTHING, place(EVERYTHING.shapes, chip))
+    bill = evaluate(chip, EVERYTHING, placed(chip))
     arrays = (bill.energy_pJ, bill.latency_ns, bill.fill_ns, bill.interval_ns, bill.area_um2, bill.leakage_uW)
     return np.concatenate([array.ravel() for array in arrays])
 
@@ -74,6 +81,8 @@ BETTER: list[tuple[str, Any, Any]] = [
     (CROSSBAR + "adc.post_calibration", None, PostCalibration(fit="offset")),
     (CROSSBAR + "adc.post_calibration", PostCalibration(fit="offset"), PostCalibration()),
     (CROSSBAR + "adc.post_calibration", PostCalibration(bits=6), PostCalibration(bits=8)),
+    (CROSSBAR + "measured_column_sums", None, ColumnSums()),
+    (CROSSBAR + "measured_column_sums", ColumnSums(reads=1), ColumnSums(reads=2)),
     *((CROSSBAR + "adc.step_levels", 2.0**power, 2.0 ** (power - 1)) for power in (1, 0, -1, -2)),
     ("requantiser.rule", "power_of_two", "dyadic"),
     ("requantiser.rule", "dyadic", "float"),
@@ -126,7 +135,7 @@ def test_a_knob_moves_the_bill_if_and_only_if_it_is_declared_to(name, path):
 def test_a_better_picture_costs_more_energy_area_or_time(path, worse, better):
     chip = CHIPS["rram with wires" if ".wires." in path else "pulses" if path.endswith("jitter") else "rram-40nm"]
     cheap, dear = (
-        evaluate(other, EVERYTHING, place(EVERYTHING.shapes, other))
+        evaluate(other, EVERYTHING, placed(other))
         for other in (changed(chip, path.split("."), value) for value in (worse, better))
     )
     totals = [
@@ -144,3 +153,15 @@ def test_every_knob_of_the_picture_is_among_the_improvements_or_neutral():
         if path != "place" and effect(chip, path) == "both"
     }
     assert both == {path for path, _, _ in BETTER} | NEUTRAL
+
+
+def test_a_zero_point_of_inputs_costs_an_adder_and_its_work():
+    chip = CHIPS["rram-40nm"]
+    bare = place(EVERYTHING.shapes, chip)
+    none, one, two = (
+        evaluate(chip, EVERYTHING, replace(bare, zero_points=frozenset(paths)))
+        for paths in ((), ("middle",), ("middle", "last"))
+    )
+    assert one.area_mm2[1] > none.area_mm2[1]
+    assert two.area_mm2[1] == one.area_mm2[1]
+    assert two.energy_mJ[1] > one.energy_mJ[1] > none.energy_mJ[1]

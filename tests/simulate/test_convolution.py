@@ -19,7 +19,7 @@ from ohmfield.mapping.trace import trace
 from ohmfield.simulate import convolution
 from ohmfield.simulate.convert import chip_layers, convert, convert_unchanged
 from ohmfield.simulate.convolution import ChipConv, ChipGroups
-from ohmfield.simulate.formats import LinearFormat, choose_formats
+from ohmfield.simulate.formats import InputZero, LinearFormat, choose_formats
 from ohmfield.simulate.run import install, predict, program
 from ohmfield.spec import InputError
 from small_chip import crossbar, small_chip
@@ -44,9 +44,9 @@ def inputs_for(sizes: tuple[int, ...], signed: bool = True) -> Tensor:
     return drawn if signed else drawn.abs()
 
 
-def converted(model: nn.Module, chip: Chip, x: Tensor) -> tuple[Any, Any]:
+def converted(model: nn.Module, chip: Chip, x: Tensor, zero: InputZero = "none") -> tuple[Any, Any]:
     placement = place(trace(model, x), chip)
-    formats = choose_formats(model, chip, placement, x)
+    formats = choose_formats(model, chip, placement, x, input_zero=zero)
     return convert(model, chip, placement, formats), formats
 
 
@@ -55,7 +55,7 @@ def integer_convolution(layer: Any, form: LinearFormat, x: Tensor, chip: Chip) -
     flat = form.weight.codes(layer.weight.detach().movedim(1, -1).flatten(1))
     spatial = layer.weight.shape[2:]
     weight = flat.reshape(len(flat), *spatial, -1).movedim(-1, 1).double()
-    codes = form.input.codes(x).double()
+    codes = form.input.codes(x).double() - float(form.input.zero)  # the border holds zeros of these
     mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
     codes = nn.functional.pad(codes, layer._reversed_padding_repeated_twice, mode=mode)
     run = {3: nn.functional.conv1d, 4: nn.functional.conv2d, 5: nn.functional.conv3d}[x.dim()]
@@ -77,6 +77,20 @@ def test_equals_the_integer_convolution(case: str, unit: Any) -> None:
     assert torch.equal(predict(module, x), integer_convolution(layer, formats["0"], x, chip))
     exact = layer(x)
     assert (predict(module, x) - exact).abs().max() < 0.05 * exact.abs().max()
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("unit", [LOSSLESS, DigitalCim()], ids=["crossbar", "digital"])
+def test_a_border_of_inputs_with_a_zero_point_holds_it(case: str, unit: Any) -> None:
+    layer, sizes = CASES[case]
+    chip, x = small_chip(unit), nn.functional.gelu(inputs_for(sizes))
+    module, formats = converted(nn.Sequential(layer), chip, x, "calibrated")
+    assert formats["0"].input.zero > 0
+    assert not formats["0"].input.signed
+    install(module, chip, program(module, chip))
+    assert torch.equal(predict(module, x), integer_convolution(layer, formats["0"], x, chip))
+    trained = module.train()(x)
+    assert (trained - module.eval()(x)).abs().max() < 0.01 * trained.abs().max()
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -1,27 +1,35 @@
 """The limit cases of the analog product, through the whole path: chip record, drawn instance, lowered array, kernel."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from ohmfield.chip.cells import IdealCell, RramCell
-from ohmfield.chip.units import Crossbar
+from ohmfield.chip.column_sums import ColumnSums
+from ohmfield.chip.units import Crossbar, DigitalCim, Unit
+from ohmfield.mapping.place import place
 from ohmfield.mapping.slice import slice_weights
 from ohmfield.mapping.tile import geometry
+from ohmfield.mapping.trace import trace
 from ohmfield.numerics import Noise
 from ohmfield.simulate.conversion import Causes
+from ohmfield.simulate.convert import convert
+from ohmfield.simulate.formats import LinearFormat, choose_formats
+from ohmfield.simulate.layers import ChipLinear
 from ohmfield.simulate.lower import Stored, lower
 from ohmfield.simulate.products import CrossbarProduct
 from ohmfield.simulate.reading import reference_copies
+from ohmfield.simulate.run import install, program
 from ohmfield.simulate.sums import sum_correction
 from ohmfield.simulate.writing import program_layer
 from ohmfield.spec import InputError
 from small_chip import (
     crossbar,
-    linear_on,
     made,
     outputs_of,
     plan_for,
@@ -270,18 +278,80 @@ def test_limit_case_7_white_read_noise() -> None:
     assert not read_errors(64, 64, 0).any()
 
 
-def test_limit_case_12_zero_points_cancel() -> None:
-    """x = zx everywhere gives the bias; with programming error it does not."""
-    layer, x = linear_on(crossbar(adc=LOSSLESS), zero=90)
-    flat = torch.zeros_like(x)  # the code of zero is zx
+def layers_at_zero(
+    unit: Unit, kind: str, programmed: bool = True, seed: int = 1
+) -> tuple[Any, torch.Tensor, torch.Tensor]:
+    """(the converted layer on an instance, inputs at the zero point everywhere, what its outputs are to be)."""
+    torch.manual_seed(6)
+    layer, sizes = {
+        "linear": (nn.Linear(150, 6), (150,)),
+        "padded": (nn.Conv2d(3, 5, 3, padding=1), (3, 6, 6)),
+        "grouped": (nn.Conv2d(40, 40, 3, padding=1, groups=40), (40, 5, 5)),
+        "transposed": (nn.ConvTranspose2d(4, 6, 3, stride=2, padding=1), (4, 5, 5)),
+    }[kind]
+    chip, seen = small_chip(unit), nn.functional.gelu(torch.randn(20, *sizes))
+    model = nn.Sequential(layer)
+    placement = place(trace(model, seen), chip)
+    formats = choose_formats(model, chip, placement, seen, input_zero="calibrated")
+    assert isinstance(formats["0"], LinearFormat)
+    assert formats["0"].input.zero > 0
+    module: Any = convert(model, chip, placement, formats)
+    if programmed:
+        install(module, chip, program(module, chip, seed=seed))
+    flat = torch.zeros(4, *sizes)  # the code of zero is zx
     assert layer.bias is not None
-    word = layer.form.output
-    assert (layer(flat) - layer.bias.detach()).abs().max() <= word.step + float(layer.accumulator_factor(1.0).max())
-    noisy, x = linear_on(
-        crossbar(RramCell(program_fraction=0.05, read_fraction=0.0), adc=LOSSLESS), zero=90, programmed=True
-    )
-    assert noisy.bias is not None
-    assert (noisy(flat) - noisy.bias.detach()).abs().max() > 20 * word.step
+    return module[0], flat, layer.bias.detach().reshape(-1, *[1] * (len(sizes) - 1))
+
+
+def away_from_bias(unit: Unit, kind: str, **arguments: Any) -> float:
+    """The largest distance of any output from the bias, over what one word and one count are worth."""
+    layer, flat, bias = layers_at_zero(unit, kind, **arguments)
+    parts = [part for part in layer.modules() if isinstance(part, ChipLinear)]
+    count = max(float(part.accumulator_factor(part.product.step if part.product else 1.0).max()) for part in parts)
+    return float((layer(flat) - bias).abs().max()) / (parts[0].form.output.step + count)
+
+
+KINDS = ["linear", "padded", "grouped", "transposed"]
+ERRING = RramCell(program_fraction=0.05, read_fraction=0.0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("array", [*MAPPINGS, {"encoding": "offset", "sum_x": "analog"}])
+def test_limit_case_12_the_output_is_the_bias_for_any_weights(array: dict[str, Any], kind: str) -> None:
+    for programmed in (False, True):
+        assert away_from_bias(crossbar(array=array, adc=LOSSLESS), kind, programmed=programmed) <= 1.0
+    assert away_from_bias(DigitalCim(), kind) <= 1.0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("array", [MAPPINGS[0], MAPPINGS[1], MAPPINGS[2], MAPPINGS[3]])
+def test_limit_case_12_with_programming_error_it_is_not_unless_sums_are_measured(
+    array: dict[str, Any], kind: str
+) -> None:
+    for adc in (LOSSLESS, {"bits": 6}):  # what the converters round away of the zero point is measured with it
+        unit = crossbar(ERRING, array=array, adc=adc)
+        assert away_from_bias(replace(unit, measured_column_sums=ColumnSums(reads=1)), kind) <= 1.0
+        assert away_from_bias(unit, kind) > (20.0 if adc is LOSSLESS else 2.0)
+
+
+def test_limit_case_12_every_copy_is_measured() -> None:
+    unit = crossbar(ERRING, copies=3, adc=LOSSLESS)
+    assert away_from_bias(replace(unit, measured_column_sums=ColumnSums()), "linear") <= 1.0
+
+
+def test_limit_case_12_a_measurement_has_the_noise_of_its_reads() -> None:
+    """Read noise is in every output; in what is measured it falls with the root of the reads."""
+    noisy = crossbar(RramCell(program_fraction=0.05, read_fraction=0.02), adc=LOSSLESS)
+
+    def offset(reads: int) -> float:
+        unit = replace(noisy, measured_column_sums=ColumnSums(reads=reads))
+        errors = []
+        for seed in range(8):
+            layer, flat, bias = layers_at_zero(unit, "linear", seed=seed)
+            errors.append((layer(flat[:1].repeat(400, 1)) - bias).mean(0))  # its own noise averages out
+        return float(torch.stack(errors).std())
+
+    assert math.isclose(offset(1) / offset(16), 4.0, rel_tol=0.35)
 
 
 def noise_of(unit: Crossbar, gain: float = 1.0) -> float:

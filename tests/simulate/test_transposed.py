@@ -17,7 +17,7 @@ from ohmfield.mapping.place import place
 from ohmfield.mapping.trace import trace
 from ohmfield.mapping.window import Window, convolve
 from ohmfield.simulate.convert import convert, convert_unchanged
-from ohmfield.simulate.formats import CalledFormat, LinearFormat, choose_formats
+from ohmfield.simulate.formats import CalledFormat, InputZero, LinearFormat, choose_formats
 from ohmfield.simulate.run import install, predict, program
 from ohmfield.spec import InputError
 from small_chip import crossbar, small_chip
@@ -60,7 +60,8 @@ def expected(layer: Any, form: LinearFormat, x: Tensor, chip: Any) -> Tensor:
     codes = torch.floor(layer.weight.detach().unflatten(0, (layer.groups, -1)) / each + 0.5)
     weight = codes.clamp(form.weight.low, form.weight.high).flatten(0, 1).double()
     given = layer.stride, layer.padding, layer.output_padding, layer.groups, layer.dilation
-    sums = RUN[x.dim()](form.input.codes(x).double(), weight, None, *given).long()
+    codes = form.input.codes(x).double() - float(form.input.zero)
+    sums = RUN[x.dim()](codes, weight, None, *given).long()
     factor = torch.as_tensor(form.weight.scale).double().flatten() * float(form.input.scale)
     bias = torch.zeros_like(factor) if layer.bias is None else layer.bias.detach().double() / factor
     biased = sums.movedim(1, -1) + torch.floor(bias + 0.5).long()
@@ -71,18 +72,21 @@ def expected(layer: Any, form: LinearFormat, x: Tensor, chip: Any) -> Tensor:
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("unit", [LOSSLESS, DigitalCim()], ids=["crossbar", "digital"])
 @pytest.mark.parametrize("make", [nn.Sequential, Function])
-def test_equals_the_integer_convolution(case: str, unit: Any, make: Any) -> None:
+@pytest.mark.parametrize("zero", ["none", "calibrated"])
+def test_equals_the_integer_convolution(case: str, unit: Any, make: Any, zero: InputZero) -> None:
     layer, sizes = CASES[case]
     model, chip, x = make(layer), small_chip(unit), inputs_for(sizes)
+    x = x if zero == "none" else nn.functional.gelu(x)
     shapes = trace(model, x)
     placement = place(shapes, chip)
-    formats = choose_formats(model, chip, placement, x)
+    formats = choose_formats(model, chip, placement, x, input_zero=zero)
     module = convert(model, chip, placement, formats)
     assert trace(module, x) == shapes == trace(convert_unchanged(model), x)
     install(module, chip, program(module, chip))
     form = formats["0"] if make is nn.Sequential else formats["weight"]
     form = form.form if isinstance(form, CalledFormat) else form
     assert isinstance(form, LinearFormat)
+    assert (form.input.zero > 0) == (zero == "calibrated")
     assert torch.equal(predict(module, x), expected(layer, form, x, chip))
     assert torch.equal(predict(module, x, chunk=1), predict(module, x))
     module.train()(x).square().sum().backward()

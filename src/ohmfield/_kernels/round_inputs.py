@@ -19,30 +19,33 @@ LANES = 256
 PART = 4096  # values whose sum is taken in single precision
 
 
-def round_inputs(x: Tensor, low: int, high: int, scale: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def round_inputs(
+    x: Tensor, low: int, high: int, scale: Tensor | None = None, below: float = 1.0
+) -> tuple[Tensor, Tensor]:
     """`x` on the grid of codes `low .. high`, and the 0-d scale of that grid; gradients to both.
 
     Without a `scale` it is the smallest power of two that holds the largest input, but for half a step. Its gradient
     goes to that input, as if the scale were in proportion to it: whatever grows with the range pulls at what makes the
     range large. Only a `scale` that is given also learns from what rounding and clipping did here.
+    `below` is how much larger than itself an input below zero is taken to be, where codes reach less far down than up.
     The gradient that arrives is overwritten: hand the result to one layer and to nothing else.
     """
     if x.device.type != "cpu":
-        return reference.round_inputs(x, low, high, scale)
-    return _RoundInputs.apply(x, low, high, scale)  # type: ignore[no-any-return]
+        return reference.round_inputs(x, low, high, scale, below)
+    return _RoundInputs.apply(x, low, high, scale, below)  # type: ignore[no-any-return]
 
 
 class _RoundInputs(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, low: int, high: int, scale: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, x: Tensor, low: int, high: int, scale: Tensor | None, below: float) -> tuple[Tensor, Tensor]:
         x = x.detach().contiguous()
         flat = x.view(-1).numpy()
         ctx.largest, ctx.follows, ctx.clips = -1, 0.0, True
         if scale is None:
-            ctx.largest, least = _largest(flat)
-            ctx.clips = low > -high and least < 0.0
+            ctx.largest, least = _largest(flat, np.float32(below))
+            ctx.clips = low > -high and least < 0.0 and below == 1.0
             value = float(flat[ctx.largest])
-            scale = torch.tensor(reference.scale_for(abs(value), high))
+            scale = torch.tensor(reference.scale_for(max(value, -value * below), high))
             ctx.follows = float(scale) / value if float(scale) > reference.SMALLEST_SCALE else 0.0
         else:
             scale = scale.detach().clone()
@@ -64,13 +67,13 @@ class _RoundInputs(torch.autograd.Function):
             total += own if ctx.largest < 0 else 0.0
         if ctx.largest >= 0:
             made[ctx.largest] += total * ctx.follows
-            return grad, None, None, None
-        return grad, None, None, torch.as_tensor(total, dtype=scale.dtype).reshape(scale.shape)
+            return grad, None, None, None, None
+        return grad, None, None, torch.as_tensor(total, dtype=scale.dtype).reshape(scale.shape), None
 
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath={"nnan", "nsz"})
-def _largest(x):
-    """Where the largest magnitude stands (the first of them), and the least value."""
+def _largest(x, below):
+    """Where the largest magnitude stands (the first of them; `below` times it below zero), and the least value."""
     most, at = np.float32(-1.0), 0
     lanes, floor = np.zeros(LANES, np.float32), np.zeros(LANES, np.float32)
     for first in range(0, len(x), PART):
@@ -79,13 +82,13 @@ def _largest(x):
         for row in range(0, len(part), LANES):
             line = part[row : row + LANES]
             for i in range(len(line)):  # side by side: one running maximum would be taken number by number
-                lanes[i] = max(lanes[i], abs(line[i]))
+                lanes[i] = max(lanes[i], max(line[i], -line[i] * below))
                 floor[i] = min(floor[i], line[i])
         top = lanes.max()
         if top > most:
             most, at = top, first
     for i in range(at, min(at + PART, len(x))):
-        if abs(x[i]) == most:
+        if max(x[i], -x[i] * below) == most:
             return i, floor.min()
     return at, floor.min()
 

@@ -29,11 +29,14 @@ def scale_for(largest: float, high: int) -> float:
     return max(SMALLEST_SCALE, 2.0 ** math.ceil(math.log2(max(largest, SMALLEST_SCALE) / (high + 1))))
 
 
-def round_inputs(x: Tensor, low: int, high: int, scale: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def round_inputs(
+    x: Tensor, low: int, high: int, scale: Tensor | None = None, below: float = 1.0
+) -> tuple[Tensor, Tensor]:
     """`round_inputs` in plain torch."""
     follows = scale is None
     if scale is None:
-        largest = x.flatten()[int(x.detach().abs().argmax())].abs()
+        sizes = torch.maximum(x, -x * below).flatten()
+        largest = sizes[int(sizes.detach().argmax())]
         hard = scale_for(float(largest.detach()), high)
         scale = largest * (hard / largest.detach()) if hard > SMALLEST_SCALE else torch.tensor(hard)
     ratio = x / scale.detach()

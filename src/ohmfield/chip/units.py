@@ -14,6 +14,7 @@ from ohmfield.chip.array import Array
 from ohmfield.chip.cells import CELLS
 from ohmfield.chip.cells.base import Cell
 from ohmfield.chip.cells.sram import six_transistor_um2, write_bit
+from ohmfield.chip.column_sums import ColumnSums
 from ohmfield.chip.compensation import TRIM_SHARE, Compensation
 from ohmfield.chip.converters import ADCS
 from ohmfield.chip.dac import Dac
@@ -77,6 +78,9 @@ class Crossbar(Unit):
     dac: Dac
     adc: family(Adc, ADCS)
     compensate: Compensation | None = knob("both", None, doc="global drift compensation; default: none")
+    measured_column_sums: ColumnSums | None = knob(
+        "both", None, doc="what zero points of inputs add is read on the instance; default: nominal sums of the weights"
+    )
 
     def __post_init__(self) -> None:
         if uniform(self.array.cell_bits > self.cell.max_bits):
@@ -249,6 +253,10 @@ class Crossbar(Unit):
             .part(process)
             .times(np.floor(array.columns / array.columns_per_weight(weight_bits)) + array.rows * backwards)
         )
+        if self.measured_column_sums is not None:  # the offset of every output of each array
+            registers += (
+                library.register(width).part(process).times(np.floor(array.columns / self._columns(weight_bits)))
+            )
         if adc.post_calibration is not None:
             own = adc.post_calibration.registers(adc.bits).part(process).times(array.columns / (2 if self.pairs else 1))
             registers += own + adc.post_calibration.correction(adc.bits).part(process).times(converters)

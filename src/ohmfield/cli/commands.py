@@ -83,6 +83,8 @@ class Deploy(Common):
     """Bits of a layer's inputs."""
     calibration: Literal["mse", "max", "percentile"] = "mse"
     """How the ranges of the integers are chosen."""
+    input_zero: Literal["none", "calibrated"] = "none"
+    """Whether inputs below zero may have a zero point, where that errs less than a sign."""
     tune_steps: int = 0
     """Fine-tuning steps of the quantised field."""
     noise_aware: bool = False

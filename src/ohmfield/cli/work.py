@@ -112,6 +112,7 @@ def _deploy(command: commands.Deploy) -> dict[str, Any]:
         weight_bits=command.weight_bits,
         input_bits=command.input_bits,
         calibration=command.calibration,
+        input_zero=command.input_zero,
         tune_steps=command.tune_steps,
         noise_aware=command.noise_aware,
     )

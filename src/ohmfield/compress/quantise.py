@@ -38,7 +38,8 @@ def fit_grid(
 
     `per_channel` takes the first axis as channels: the scale then has shape [channels, 1, ...]. `symmetric` leaves out
     the most negative code; `affine` spends the codes on [min, max] with a zero point (`signed` says of which kind the
-    codes are); `power_of_two` rounds scales up to powers of two (`mse` picks the best of them). Zero always has a code.
+    codes are); `power_of_two` rounds scales up to powers of two (`mse` picks the best of them; of an affine
+    range it cuts either end). Zero always has a code.
 
     >>> fit_grid(torch.tensor([-3.0, 3.5]), 3, rule="max", power_of_two=True).scale
     tensor(2.)
@@ -58,10 +59,13 @@ def fit_grid(
     factors = torch.linspace(FLOOR_FACTOR, 1.0, CLIP_FACTORS, dtype=torch.double) if rule == "mse" else torch.ones(1)
     if power_of_two and rule == "mse":
         factors = 2.0 ** torch.arange(-4.0, 1.0, dtype=torch.double)
-    scale, zero = _scales(low[None] * factors[:, None], high[None] * factors[:, None], plain, affine)
+    below = above = factors[:, None]
+    if affine and power_of_two:  # a long tail on one side is cut alone
+        below, above = factors.repeat_interleave(len(factors))[:, None], factors.repeat(len(factors))[:, None]
+    scale, zero = _scales(low[None] * below, high[None] * above, plain, affine)
     if power_of_two:
         scale = 2.0 ** torch.ceil(torch.log2(scale))
-        zero = _zero(low[None] * factors[:, None], scale, plain) if affine else zero
+        zero = zero_point(low[None] * below, scale, plain) if affine else zero
     best = _least_error(rows, scale, zero, plain)
     chosen = torch.arange(rows.shape[0])
     scale, zero = scale[best, chosen].float().reshape(shape), zero[best, chosen].float().reshape(shape)
@@ -92,14 +96,15 @@ def _scales(low: Tensor, high: Tensor, grid: Grid, affine: bool) -> tuple[Tensor
     """Scale and zero, both [factors, channels], that just hold [low, high]."""
     if affine:
         scale = ((high - low) / (grid.high - grid.low)).clamp_min(TINY)
-        return scale, _zero(low, scale, grid)
+        return scale, zero_point(low, scale, grid)
     reach = high / grid.high
     if grid.signed:
         reach = torch.maximum(reach, -low / -grid.low)
     return reach.clamp_min(TINY), torch.zeros_like(reach)
 
 
-def _zero(low: Tensor, scale: Tensor, grid: Grid) -> Tensor:
+def zero_point(low: Tensor, scale: Tensor, grid: Grid) -> Tensor:
+    """The code of zero where the lowest code of `grid` stands for `low`, rounded half up."""
     return torch.floor(grid.low - low / scale + 0.5).clamp(grid.low, grid.high)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -143,16 +143,26 @@ def calibrations(
     """What calibrations of an instance add to one inference: their share of the reads of every copy.
 
     Drift compensation reads all rows at one, once. Registers of the converters are fitted on known inputs, the sums of
-    1, x, y, x^2 and xy. Ranges that were chosen on the instance saw their vectors at every gain on offer.
+    1, x, y, x^2 and xy. Ranges that were chosen on the instance saw their vectors at every gain on offer. Column sums
+    are read with the code of zero in every row, half of whose bits are taken as set, reference columns too; again in
+    every inference where weights are written in turns.
     """
     planes = unit.dac.num_planes(placement.input_bits, signed=True)
     digit, post, gains = 2**unit.dac.bits - 1, unit.adc.post_calibration, len(unit.adc.choices())
+    measured = unit.measured_column_sums if operator.path in placement.zero_points else None
     made = []
     if unit.compensate is not None:
         made.append(_known_reads(operator, site, unit, cut, placement, 1.0 / unit.compensate.inferences_between))
     if post is not None:  # densities and sizes are a half each, on average
         vectors = FIT_VECTORS / post.inferences_between
         made.append(_known_reads(operator, site, unit, cut, placement, vectors, planes, digit=digit / 4, sums=5))
+    if measured is not None:
+        vectors = measured.reads / (1.0 if placement.waves > 1 else measured.inferences_between)
+        unsigned = unit.dac.num_planes(placement.input_bits)
+        reads = _known_reads(operator, site, unit, cut, placement, vectors, unsigned, digit=digit / 2)
+        columns = operator.groups * operator.outputs * unit.array.conversions_per_weight(placement.weight_bits)
+        beside = reads.conversions / columns * unit.reference_columns * cut.column_blocks * cut.packs
+        made.append(replace(reads, conversions=reads.conversions + beside, additions=reads.additions + beside))
     if workload.range_vectors and gains > 1:
         vectors = workload.range_vectors * gains
         made.append(_known_reads(operator, site, unit, cut, placement, vectors, planes, digit=digit / 2))

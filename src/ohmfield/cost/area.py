@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from ohmfield.chip import library
 from ohmfield.chip.chip import Chip
+from ohmfield.chip.library import Block
 from ohmfield.cost.actions import accumulator_bits
 from ohmfield.mapping.place import ACTIVATION
 from ohmfield.mapping.workload import Placement, Workload
@@ -33,6 +35,8 @@ def chip_parts(chip: Chip, workload: Workload, placement: Placement) -> dict[str
         if operator.kind == "linear" or (operator.kind == "product" and placement.sites[operator.id].unit in chip.units)
     ]
     add("requantiser", chip.requantiser.part(process, largest(*(widths or [chip.requantiser.word_bits]))))
+    if placement.zero_points:
+        add("requantiser", zero_adder(placement).part(process).times(chip.requantiser.lanes))
     functions = dict.fromkeys(op.function for op in operators if placement.sites[op.id].unit == ACTIVATION)
     if functions:
         add("activation", chip.activation.part(process, tuple(functions)))
@@ -44,6 +48,11 @@ def chip_parts(chip: Chip, workload: Workload, placement: Placement) -> dict[str
         add("table_memory", chip.table_memory.part(process))
     add("buffer", chip.buffer.part(process))
     return parts
+
+
+def zero_adder(placement: Placement) -> Block:
+    """What adds the zero point of a layer to its input codes: an adder and the register that holds it."""
+    return library.adder(placement.input_bits) + library.register(placement.input_bits)
 
 
 def part_totals(parts: Mapping[str, PartCost], components: Sequence[str]) -> tuple[np.ndarray, Span]:

@@ -19,7 +19,7 @@ from ohmfield.cost.actions import (
     linear_actions,
     processor_work,
 )
-from ohmfield.cost.area import chip_parts, part_totals
+from ohmfield.cost.area import chip_parts, part_totals, zero_adder
 from ohmfield.cost.bill import Bill, leakage_pJ
 from ohmfield.cost.ledger import COMPONENTS, EVERY, Ledger
 from ohmfield.cost.programming import add_programming, write_array
@@ -147,6 +147,9 @@ class _Billing:
         # Windows that overlap are read as often as they hold a value; it is quantised and written once.
         code_bits = operator.groups * operator.inputs * self.placement.input_bits
         self._quantise(operator.id, operator.input_values)
+        if operator.path in self.placement.zero_points:
+            shift = self.price(zero_adder(self.placement).action, of="zero point")
+            self.ledger.spend(operator.id, REQUANTISER, shift, operator.input_values * self.workload.items)
         written = operator.input_values / (operator.groups * operator.inputs)
         self._buffer(operator.id, written, code_bits, write=True)
         self._buffer(operator.id, operator.vectors, code_bits, write=False)

@@ -123,3 +123,4 @@ class Placement:
     waves: int = 1
     weight_bits: Number = 8
     input_bits: Number = 8
+    zero_points: frozenset[str] = frozenset()  # paths of layers whose inputs have one

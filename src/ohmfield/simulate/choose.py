@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from ohmfield.chip.chip import Chip
-from ohmfield.chip.units import Crossbar, DigitalCim
+from ohmfield.chip.units import Crossbar, DigitalCim, Unit
 from ohmfield.mapping.slice import slice_weights
 from ohmfield.mapping.tile import geometry
 from ohmfield.simulate.adders import ApproximateProduct
@@ -59,7 +59,32 @@ def product_of(
     circuits = [copy.circuits for copy in stored if copy.circuits is not None]
     blocks = np.arange(len(layer.codes)) // geometry(unit, plan.weight_bits, plan.path).weights_per_row
     sums = sum_correction(slices, unit, driving, causes, plan.weight_zero, blocks, references)
-    return CrossbarProduct(arrays, step, instance_noise(seed, plan.path, "read"), sums, circuits)
+    product = CrossbarProduct(arrays, step, instance_noise(seed, plan.path, "read"), sums, circuits)
+    if plan.input_zero and unit.measured_column_sums is not None:
+        product.offsets = measured_offsets(product, layer.codes, plan, unit.measured_column_sums.reads)
+    return product
+
+
+def measures_sums(unit: Unit) -> bool:
+    """Whether the chip reads what a zero point of the inputs adds; else it trusts the nominal sums of the weights."""
+    return isinstance(unit, Crossbar) and unit.measured_column_sums is not None
+
+
+def measured_offsets(
+    product: CrossbarProduct, codes: Int[np.ndarray, "outputs inputs"], plan: LayerPlan, reads: int
+) -> tuple[Int[np.ndarray, " outputs"], ...]:
+    """What all rows at the zero point of the inputs add to the outputs of each copy, less what `codes` should.
+
+    The mean of so many reads, in counts of the output. Read at the zero point itself: of a sum read with all rows at
+    one, the rounding would be multiplied by it.
+    """
+    rows = np.full((reads, codes.shape[1]), plan.input_zero, dtype=np.int32)
+    nominal = np.floor(plan.static_offset(codes) / product.step + 0.5).astype(np.int64)
+    offsets = []
+    for copy in range(len(product.copies)):
+        read, _ = product.of_copy(copy, product.noise.at("column sums", copy)).run(rows, 0)
+        offsets.append(np.floor(read.mean(axis=0) + 0.5).astype(np.int64) - nominal)
+    return tuple(offsets)
 
 
 def _approximate(

@@ -215,6 +215,7 @@ def packs_of(
             copies=site.copies,
             wave=site.wave,
             converters="" if cut.packs == 1 else f"{path}@{cut.array_of(index)}",
+            input_zero=int(form.input.zero),
             weight_zero=zero[first * each : (first + size) * each] if len(zero) > 1 else zero,
         )
         made.append((plan, (first, first + size)))
@@ -229,7 +230,7 @@ def check_drive(unit: Unit, form: LinearFormat, path: str) -> None:
     if unit.dac.signed == "none":
         raise InputError(
             "inputs are signed and dac.signed is none: "
-            "use twos_complement, sign_magnitude or sign_magnitude_two_pass, or place the layer on another unit",
+            "use twos_complement, sign_magnitude or sign_magnitude_two_pass, input_zero calibrated, or another unit",
             path,
         )
     if unit.dac.signed.startswith("sign_magnitude") and not form.input.symmetric:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int, Shaped
@@ -13,7 +14,7 @@ from ohmfield.chip.chip import Chip
 from ohmfield.chip.digital import Requantiser
 from ohmfield.chip.fixed import Word, dyadic, word_for
 from ohmfield.chip.units import Crossbar, Unit
-from ohmfield.compress.quantise import Observed, Rule, fit_grid, fit_two_levels, observe
+from ohmfield.compress.quantise import Observed, Rule, fit_grid, fit_two_levels, observe, zero_point
 from ohmfield.fields.decoders import ACTIVATIONS
 from ohmfield.fields.encodings.hash_grid import HashGrid
 from ohmfield.mapping.calls import ROOT
@@ -27,6 +28,8 @@ from ohmfield.spec import InputError
 WATCHED: tuple[type[nn.Module], ...] = (nn.Linear, *CONVOLUTIONS, nn.ReLU, HashGrid, *ACTIVATIONS.values())
 """Modules whose values calibration looks at, by their exact type."""
 CHUNK, CHUNK_VALUES = 8192, 2**18  # items and input values per forward: activations stay at some ten megabytes
+InputZero = Literal["none", "calibrated"]
+"""Whether the input grids of layers may have a zero point, with codes that are all driven one way."""
 HEADROOM = 1.25  # words hold this much more than calibration saw: other inputs, and errors of the cells
 
 
@@ -92,11 +95,13 @@ def choose_formats(
     coords: Shaped[Tensor, "num *dims"],
     rule: Rule = "mse",
     input_scales: Mapping[str, float] | None = None,
+    input_zero: InputZero = "none",
 ) -> dict[str, Format]:
     """A format for every layer that `placement` puts on a unit, from what the float `model` does at `coords`.
 
     Grids of inputs and tables have power-of-two scales, so a word becomes an input code by a shift. Words are the
     finest that hold what was seen and a quarter more. `input_scales` are powers of two that training chose, by path.
+    `input_zero` says whether inputs below zero may have a zero point (`input_grid`); operands of products have none.
     """
     watched = {path or ROOT: module for path, module in model.named_modules() if type(module) in WATCHED}
     second, sites = Observed(), dict[str, Site]()
@@ -104,7 +109,7 @@ def choose_formats(
         for first in range(0, len(coords), chunk_of(coords)):
             with Observer(model, seen, second, sites):
                 model(coords[first : first + chunk_of(coords)])
-    rules = Rules(chip, placement, rule, input_scales or {})
+    rules = Rules(chip, placement, rule, input_scales or {}, input_zero)
     formats: dict[str, Format] = {}
     for path, module in watched.items():
         if path not in seen.inputs:  # never called: it has no operator either
@@ -179,6 +184,7 @@ class Rules:
     placement: Placement
     rule: Rule
     input_scales: Mapping[str, float] = field(default_factory=dict)
+    input_zero: InputZero = "none"
 
 
 def linear_format(
@@ -197,18 +203,31 @@ def linear_format(
     if not bool(inputs.any()):  # a layer that only ever sees zero would get a range of nothing
         raise InputError("its inputs are all zero on the calibration data and have no range; give other data", path)
     weight = _weight_grid(weights, held, placement.weight_bits, rule, chip.requantiser.rule == "power_of_two")
-    grid = fit_grid(
-        inputs,
-        placement.input_bits,
-        rule=rule,
-        signed=bool((inputs < 0).any()),
-        symmetric=isinstance(held, Crossbar) and held.dac.signed.startswith("sign_magnitude"),
-        power_of_two=True,
-    )
+    grid = input_grid(inputs, held, rules)
     if path in rules.input_scales:
-        grid = replace(grid, scale=torch.tensor(rules.input_scales[path]))
+        scale, least = torch.tensor(rules.input_scales[path]), inputs.detach().amin().clamp(max=0.0)
+        grid = replace(grid, scale=scale, zero=zero_point(least, scale, grid) if float(grid.zero) else 0)
     word = word_for(float(outputs.abs().max()) * HEADROOM, chip.requantiser.word_bits)
     return LinearFormat(_snapped(weight, grid, word, chip.requantiser), placement.weight_bits, grid, word)
+
+
+def input_grid(inputs: Float[Tensor, "*shape"], unit: Unit, rules: Rules) -> Grid:
+    """Codes of a layer's inputs: unsigned where none is below zero, else signed, or unsigned with a zero point.
+
+    The zero point is taken where rules allow it and the grid with it errs less on these inputs, or where the drivers
+    of `unit` have no other way to drive inputs below zero.
+    """
+    bits, rule = rules.placement.input_bits, rules.rule
+    negative, drive = bool((inputs < 0).any()), unit.dac.signed if isinstance(unit, Crossbar) else "twos_complement"
+    symmetric = drive.startswith("sign_magnitude")
+    plain = fit_grid(inputs, bits, rule=rule, signed=negative, symmetric=symmetric, power_of_two=True)
+    if not negative or rules.input_zero == "none":
+        return plain
+    shifted = fit_grid(inputs, bits, rule=rule, signed=False, affine=True, power_of_two=True)
+    if drive == "none":
+        return shifted
+    plain_error, shifted_error = (float((grid.fake(inputs) - inputs).square().mean()) for grid in (plain, shifted))
+    return shifted if shifted_error < plain_error else plain
 
 
 def _weight_grid(weight: Tensor, unit: Unit, bits: int, rule: Rule, power_of_two: bool) -> Grid:

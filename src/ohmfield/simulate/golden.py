@@ -47,6 +47,7 @@ def golden_vectors(
         total = inputs.sum(axis=1, keepdims=True)
         outputs = outputs - np.floor(offset * total / product.step + 0.5).astype(np.int64)
     low, high = range_of(layer)
+    bias = layer.bias_codes(product.step).numpy()
     assert stored.conductances_uS is not None
     assert array.step is not None
     arrays: dict[str, np.ndarray | None] = {
@@ -68,6 +69,7 @@ def golden_vectors(
         "codes": codes,
         "made": made[:, 0].astype(np.int64) if array.skip_zero_planes else None,
         "outputs": outputs,
+        "bias": bias - product.offsets[0] if product.offsets else bias,
     }
     facts = {
         "schema": SCHEMA,
@@ -85,6 +87,7 @@ def golden_vectors(
         "highest_code": high,
         "code_table_first": array.first,
         "input_offset": offset,
+        "input_zero": layer.plan.input_zero,
         "output_step_levels": product.step,
         "sums_are_levels_times_digits": not product.circuits,
         "codes_are_a_staircase": _staircase(array, low, high),

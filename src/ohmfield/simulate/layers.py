@@ -21,7 +21,7 @@ from ohmfield.chip.fixed import dyadic, requantise
 from ohmfield.chip.gather_twin import axis_weights, interpolate
 from ohmfield.chip.twins import activate, output_word
 from ohmfield.numerics import Grid, straight_through
-from ohmfield.simulate.choose import exact_product
+from ohmfield.simulate.choose import exact_product, measures_sums
 from ohmfield.simulate.formats import ActivationFormat, GatherFormat, LinearFormat, TableFormat
 from ohmfield.simulate.observed import View
 from ohmfield.simulate.plan import LayerPlan
@@ -150,12 +150,16 @@ class ChipLinear(nn.Module):
         return self._channel_scale() * float(self.form.input.scale) * step
 
     def bias_codes(self, step: float) -> Int[Tensor, " outputs"]:
-        """Bias in accumulator counts, minus what the zero point of the inputs adds; rounded half up once."""
+        """Bias in accumulator counts, minus what the zero point of the inputs adds; rounded half up once.
+
+        Where that is measured, in whole counts, a product takes off what the measurement gave beyond these.
+        """
         factor = self.accumulator_factor(step)
         own = self.own_bias()
         bias = torch.zeros_like(factor) if own is None else own.detach().double() / factor
-        weights = self.weight_codes() - torch.as_tensor(self.plan.weight_zero).double().reshape(-1, 1)
-        static = float(self.form.input.zero) * weights.sum(1) / step
+        static = torch.from_numpy(self.plan.static_offset(self.weight_codes().numpy())) / step
+        if measures_sums(self.chip.units[self.plan.unit]):
+            static = torch.floor(static + 0.5)
         return torch.floor(bias - static + 0.5).long()
 
     def _ideal(self) -> Product:

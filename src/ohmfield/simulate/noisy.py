@@ -22,7 +22,7 @@ from ohmfield.mapping.calls import ROOT
 from ohmfield.mapping.slice import slice_weights
 from ohmfield.numerics import Noise
 from ohmfield.simulate.calibrate import layer_inputs
-from ohmfield.simulate.choose import product_of
+from ohmfield.simulate.choose import measures_sums, product_of
 from ohmfield.simulate.conversion import IDEAL, Causes, hardware_step, signed_conversion
 from ohmfield.simulate.convert import chip_layers
 from ohmfield.simulate.layers import ChipLinear
@@ -177,7 +177,8 @@ def layer_errors(
     sums = np.array([float(np.mean(error**2)) for error in errors])
     kept = 1.0  # of the error that weights would leave if nothing were rounded away
     if not single:
-        follows = inputs.astype(np.float64) @ instance_errors(layer, chip, elapsed_s)
+        away = inputs - plan.input_zero if measures_sums(unit) else inputs
+        follows = away.astype(np.float64) @ instance_errors(layer, chip, elapsed_s)
         power = float(np.mean(follows**2))
         kept = float(np.clip(np.mean(errors[int(sums.argmin())] * follows) / max(power, 1e-30), 0.0, 1.0))
         sums = np.maximum(sums - kept**2 * power, 0.0)
@@ -186,13 +187,13 @@ def layer_errors(
     if not single and ROOM * largest < together * float(steps.min()) * most:
         starts = (starts[0], starts[-1])  # no converter comes near its ends: the groups' noise is that of their sum
     reach = (-most if not signed else least, most)  # an unsigned conversion is made up for on the digital side
-    grid = layer.form.input
+    grid, zero = layer.form.input, plan.input_zero
     return Errors(
         weight_mean=weight[0] * kept,
         weight_spread=weight[1] * kept,
         starts=starts,
-        input_low=grid.low,
-        input_high=grid.high,
+        input_low=grid.low - zero,
+        input_high=grid.high - zero,
         input_scale=float(grid.scale),
         gains=gains,
         sd=torch.from_numpy(sums / (len(starts) - 1)).sqrt().float(),
@@ -200,6 +201,8 @@ def layer_errors(
         low=steps * reach[0] * together,
         high=steps * reach[1] * together,
         gain=gains[0],
+        input_zero=zero,
+        measured=measures_sums(unit),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from ohmfield.simulate.conversion import Driving
 
@@ -24,6 +24,14 @@ class LayerPlan:
     wave: int = 0
     converters: str = ""  # whose it shares, where packs lie on one array; empty: its own
     weight_zero: np.ndarray | float = 0.0  # zero point of the weights, per output or one for all
+    input_zero: int = 0  # zero point of the inputs
+
+    def static_offset(self, codes: Int[np.ndarray, "outputs inputs"]) -> Float[np.ndarray, " outputs"]:
+        """What inputs at their zero point add to each output of weights that are what `codes` say."""
+        if not self.input_zero:
+            return np.zeros(len(codes))
+        zero = np.asarray(self.weight_zero, dtype=np.float64).reshape(-1)
+        return self.input_zero * (codes.sum(axis=1) - codes.shape[1] * zero)
 
     def driving(self, gains: tuple[float, ...]) -> Driving:
         """The part that a lowered array depends on."""

@@ -103,6 +103,7 @@ class CrossbarProduct:
     """Programmed arrays read by the kernel. Vector i meets copy i % copies; each copy has errors of its own.
 
     `sums` takes off what the encoding and the zero point of the weights added, rounded half up once to output units.
+    `offsets` are taken off the outputs of each copy: what a zero point adds beyond the nominal sums of the weights.
     Copies with `circuits` are solved read by read, slowly.
     """
 
@@ -113,9 +114,11 @@ class CrossbarProduct:
         noise: Noise,
         sums: SumCorrection | None = None,
         circuits: Sequence[Circuits] = (),
+        offsets: Sequence[Int[np.ndarray, " outputs"]] = (),
     ) -> None:
         self.copies = tuple(copies)
         self.circuits = tuple(circuits)
+        self.offsets = tuple(offsets)
         self.step = step
         self.noise = noise
         self.sums = sums
@@ -162,4 +165,13 @@ class CrossbarProduct:
             taken = np.floor(levels / self.step + 0.5).astype(np.int64)
             out -= torch.from_numpy(taken).to(out.device) if isinstance(out, Tensor) else taken
             counts = {name: value + made.get(name, 0.0) for name, value in counts.items()}
+        if self.offsets:
+            offset = self.offsets[copy]
+            out -= torch.from_numpy(offset).to(out.device) if isinstance(out, Tensor) else offset
         return out, counts
+
+    def of_copy(self, copy: int, noise: Noise) -> CrossbarProduct:
+        """The product of one copy alone, with read noise of its own."""
+        part = slice(copy, copy + 1)
+        sums = self.sums.of_copy(copy) if self.sums else None
+        return CrossbarProduct(self.copies[part], self.step, noise, sums, self.circuits[part], self.offsets[part])

@@ -79,10 +79,7 @@ def matched(
         raise InputError(f"{path}: moment-matched products take inputs of at most 8 bits; use arithmetic: exact")
     copies = []
     for copy, array in enumerate(product.copies):
-        circuits = product.circuits[copy : copy + 1]
-        sums = product.sums.of_copy(copy) if product.sums else None
-        alone = CrossbarProduct([array], product.step, product.noise.at("fit", copy), sums, circuits)
-        exact, _ = alone.run(inputs, 0)
+        exact, _ = product.of_copy(copy, product.noise.at("fit", copy)).run(inputs, 0)
         plane = BytePlane(_byte_weights(array, product))
         copies.append(Moments(plane, _fit(plane.sums(inputs).astype(np.float64), exact.astype(np.float64))))
     return MomentMatchedProduct(copies, product.step, product.noise, order)

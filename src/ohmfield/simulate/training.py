@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from ohmfield._kernels.round_inputs import round_inputs
 from ohmfield._kernels.training_noise import convert_sums, draw_weights
-from ohmfield._kernels.training_reference import Range
+from ohmfield._kernels.training_reference import Range, along
 from ohmfield.mapping.window import as_matrix, from_matrix
-from ohmfield.numerics import Noise, straight_through
+from ohmfield.numerics import Noise, round_half_up, straight_through
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +42,10 @@ class Errors:
     low: Float[Tensor, " gains"]
     high: Float[Tensor, " gains"]
     gain: float  # the calibrated one
+    input_zero: int = (
+        0  # zero point of the inputs, which every row is driven with; `input_low` and `input_high` count from it
+    )
+    measured: bool = False  # what it adds is known with the errors of the weights
 
 
 class ChipTrained(nn.Module):
@@ -66,18 +70,32 @@ class ChipTrained(nn.Module):
         self.draws += 1
         noise, errors = self.noise.at(self.draws), self.errors
         fixed = self.input_scale() if self.log_scale.requires_grad else None
-        codes, in_scale = round_inputs(x, errors.input_low, errors.input_high, fixed)
+        # What lies half a step below the lowest code is still rounded to it.
+        below = (errors.input_high + 1) / (0.5 - errors.input_low) if errors.input_zero else 1.0
+        codes, in_scale = round_inputs(x, errors.input_low, errors.input_high, fixed, below)
         tables = errors.weight_mean, errors.weight_spread
         drawn, scale = draw_weights(as_matrix(self.inner.weight), *tables, noise.at("weights"))
         unit, limits = scale * in_scale, self.limits()
         groups, bias = list(itertools.pairwise(errors.starts)), self.inner.bias
+        zero = in_scale * errors.input_zero
+        if errors.input_zero:
+            known = drawn if errors.measured else drawn - self._errors_of(drawn.detach(), scale.detach())
+            bias = (0.0 if bias is None else bias) - zero * known.sum(1)
         total = None
         for number, (low, high) in enumerate(groups):
             last = bias if number == len(groups) - 1 else None
-            made = convert_sums(self._sums(codes, drawn, low, high), unit, limits, noise.at("sums", number), last)
+            sums = self._sums(codes, drawn, low, high)
+            if errors.input_zero:
+                sums = sums + along(zero * drawn[:, low:high].sum(1), sums)
+            made = convert_sums(sums, unit, limits, noise.at("sums", number), last)
             total = made if total is None else total + made
         assert total is not None
         return total.reshape(*x.shape[:-1], -1) if isinstance(self.inner, nn.Linear) else total
+
+    def _errors_of(self, drawn: Tensor, scale: Tensor) -> Float[Tensor, "outputs inputs"]:
+        """What weights as they were drawn have beyond their codes."""
+        codes = round_half_up(as_matrix(self.inner.weight.detach()) / scale[:, None])
+        return drawn - codes * scale[:, None]
 
     def input_scale(self) -> Tensor:
         """Scale of the grid of inputs: the power of two at or above the trained one, with its gradient."""
