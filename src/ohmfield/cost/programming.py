@@ -24,8 +24,13 @@ def rewritten(first: int, arrays: int, needed: int, slots: int) -> int:
     >>> [rewritten(0, 9, needed, 8) for needed in (8, 9)]
     [0, 2]
     """
-    shared = max(0, needed - slots)
-    return sum(index % slots < shared for index in range(first, first + arrays)) if shared else 0
+    shared = min(max(0, needed - slots), slots)
+
+    def below(index: int) -> int:
+        """Arrays before `index` whose slot is shared."""
+        return index // slots * shared + min(index % slots, shared)
+
+    return below(first + arrays) - below(first)
 
 
 def add_programming(ledger: Ledger, chip: Chip, workload: Workload, placement: Placement) -> None:
