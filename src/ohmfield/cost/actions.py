@@ -214,6 +214,8 @@ def _corrections(operator: Operator, unit: Crossbar, cut: Tiling, vectors: float
     if array.sum_x == "analog":
         return vectors * outputs * (sums + (unit.cell.g_min_uS > 0.0))
     pedestal = vectors * planes * cut.row_groups * columns if unit.cell.g_min_uS > 0.0 else 0.0
+    if array.averages and pedestal:  # divided like its column: it comes off with the sum, behind the factors
+        sums, pedestal = max(sums, 1), 0.0
     counted = vectors * planes * operator.inputs * operator.groups if sums or pedestal else 0.0
     return pedestal + counted + vectors * outputs * sums
 

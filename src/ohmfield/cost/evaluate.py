@@ -8,7 +8,7 @@ import numpy as np
 
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.readout import ASSUMPTIONS as READOUT_ASSUMPTIONS
-from ohmfield.chip.readout import pulses
+from ohmfield.chip.readout import pulses, settling
 from ohmfield.chip.units import Crossbar, DigitalCim, Unit
 from ohmfield.cost.actions import (
     LinearActions,
@@ -169,10 +169,11 @@ class _Billing:
         process, array, spend = self.chip.process, unit.array, self.ledger.spend
         mean_uS = float(unit.cell.mean_uS(unit.default_fill))
         read, convert = unit.cell.read(process, mean_uS, array), unit.convert(process)
+        read = read.times(settling(process, unit, mean_uS))
         spend(name, "cells", read, actions.cell_reads * unit.current_share(mean_uS, actions.driven_share))
         spend(name, "drivers", unit.drive(process), actions.drives)
         spend(name, "adc", convert, actions.conversions)
-        spend(name, "shift_add", unit.shift_add(process, width + unit.adc.fraction_bits), actions.additions)
+        spend(name, "shift_add", unit.shift_add(process, width + unit.fraction_bits), actions.additions)
         spend(name, "shift_add", unit.correct(process), actions.conversions)
         spend(name, "control", unit.control(process), actions.reads)
         spend(name, "control", unit.detect(process), actions.looks)
