@@ -124,9 +124,11 @@ def lower(stored: Stored, slices: Slices, crossbar: Crossbar, driving: Driving, 
     removed = None
     if pedestals is not None and array.written.sides == 1 and array.sum_x == "digital":
         removed = np.floor(pedestals[None, :] / (grid * steps[:, None]) + 0.5).astype(np.int64)
-    weights, shifts = _digital_weights(slices, crossbar, steps, columns, causes)
     if array.averages:
-        weights = _squeezed(weights[:, None] * column_factors(slices, crossbar, driving, causes)[0])
+        factors, _ = column_factors(slices, crossbar, driving, causes)
+        weights, shifts = _squeezed(slices.bank_weights(array.subtract)[:, None] * factors), None
+    else:
+        weights, shifts = _digital_weights(slices, crossbar, steps, columns, causes)
     extra = np.full(len(steps), max(0.0, fixed * grid**2 - 1.0 / 12.0)) if fixed > 0.0 else None
     return LoweredArray(
         levels=levels,
@@ -195,9 +197,10 @@ def loses_nothing(crossbar: Crossbar, driving: Driving, slices: Slices, causes: 
     """Whether conversions of ideal cells lose nothing: no sum leaves the range and, if rounded, steps are one level."""
     if causes.rounding and (any(crossbar.adc.inl) or (causes.programming and crossbar.adc.mismatched)):
         return False
-    if crossbar.array.averages:  # into fractions of its steps
-        return False
     base = hardware_step(crossbar, driving.signed_input)
+    if crossbar.array.averages:  # which divides a level into other steps in every column
+        most = crossbar.adc.limits(signed_conversion(crossbar, driving.signed_input))[1] * base / max(driving.gains)
+        return not causes.rounding and crossbar.array.accumulator_bits is None and bool(crossbar.largest_sum() <= most)
     if causes.rounding and any(base / gain != 1.0 for gain in driving.gains):
         return False
     digit = 2**crossbar.dac.bits - 1
