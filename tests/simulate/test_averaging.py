@@ -107,6 +107,7 @@ def test_factors_of_ideal_cells_give_back_the_integer_product(
     low, high = (-4, 3) if signed else (0, 7)
     weights, inputs = random_weights(unit, 1, 5, 140, weight_bits=3), random_codes(2, low, high, 40, 140)
     product, _ = made(weights, unit, weight_bits=3, input_bits=3, signed_input=signed)
+    assert isinstance(product, CrossbarProduct)
     assert np.array_equal(np.floor(outputs_of(product, inputs) + 0.5), inputs @ weights.T)
     if not signed:
         reference_output(product, inputs)  # what is fast gives the same
