@@ -148,6 +148,11 @@ def measuring() -> Chip:
     return build(Chip, plain)
 
 
+def averaging() -> Chip:
+    """`rram-40nm` whose columns float: their voltage is what is converted."""
+    return with_crossbar(array={"readout": "voltage_average"})
+
+
 def with_cell(encoding: Any = "differential", **cell: Any) -> Chip:
     """`rram-40nm` with another cell; an offset shows the pedestal of one that errs in nothing."""
     plain = to_plain(load("rram-40nm"))
@@ -173,6 +178,7 @@ CHIPS = {
     "analog sram": analog_sram(),
     "charge sharing": sharing_charge(),
     "pulses": pulsed(),
+    "averaging": averaging(),
     "pcm": drifting(),
     "measured rram": with_cell(kind="rram-measured", **WARM | {"g_min_uS": 10.0, "g_max_uS": 40.0}),
     "sonos": with_cell(kind="sonos", **WARM),
@@ -204,6 +210,7 @@ ELSEWHERE = {CROSSBAR + "adc." + name: "corrected" for name in ("columns_per_adc
 ELSEWHERE |= {CROSSBAR + f"array.spare_{lines}": "rram with dead lines" for lines in ("rows", "columns")}
 ELSEWHERE[CROSSBAR + "array.sum_x"] = "rram with offset"
 ELSEWHERE[CROSSBAR + "dac.jitter"] = "pulses"
+ELSEWHERE[CROSSBAR + "array.factor_bits"] = "averaging"
 ELSEWHERE[CROSSBAR + "cell.capacitor_fF"] = "charge sharing"
 ELSEWHERE[CROSSBAR + "array.overflow"] = "narrow sums"
 ELSEWHERE[CROSSBAR + "measured_column_sums"] = "zero points"
@@ -215,6 +222,13 @@ ADDED: dict[str, str | tuple[str, ...]] = dict.fromkeys(CHIPS, "units.crossbar.a
     "analog sram": "units.crossbar.cell.",
     **dict.fromkeys(("measured rram", "sonos", "fefet", "rom"), "units.crossbar.cell."),
     "pulses": ("units.crossbar.array.readout", "units.crossbar.dac."),
+    "averaging": (
+        *("units.crossbar.array." + name for name in ("readout", "factor_bits", "rows_active", "subtract", "encoding")),
+        *("units.crossbar.array." + name for name in ("cell_bits", "read_voltage_V", "accumulator_bits")),
+        "units.crossbar.cell.",
+        "units.crossbar.dac.signed",
+        *("units.crossbar.adc." + name for name in ("bits", "enob", "step_levels", "gains", "inl", "gain_std")),
+    ),
     "charge sharing": (
         *("units.crossbar.array." + name for name in ("readout", "rows_active", "read_voltage_V")),
         "units.crossbar.cell.",

@@ -48,7 +48,16 @@ class Array:
     readout: ReadoutName = knob(
         "both",
         "current",
-        doc="a column's current, the mean of capacitors connected, or current over pulses as wide as digits",
+        doc="a column's current, the voltage where it floats, the mean of capacitors connected, or current over pulses "
+        "as wide as digits",
+    )
+    factor_bits: int | None = knob(
+        "both",
+        8,
+        ge=2,
+        le=16,
+        doc="factor that undoes a column's division by its conductance, where voltages average;"
+        " none: one for all columns",
     )
     sum_x: Literal["digital", "analog"] = knob(
         "both", "digital", doc="inputs summed by a counter, or by reference columns with conversions of their own"
@@ -112,6 +121,16 @@ class Array:
     def converts_pairs(self) -> bool:
         """Whether a conversion reads a pair of columns, subtracted before it: its codes are signed."""
         return self.written.sides == 2 and self.subtract == "analog"
+
+    @property
+    def averages(self) -> bool:
+        """Whether columns float and are read as a voltage, the average of their rows."""
+        return self.readout == "voltage_average"
+
+    @property
+    def column_factor_bits(self) -> Number:
+        """Bits of the factor that each code is multiplied by; 0 where there is none."""
+        return self.factor_bits if self.averages and self.factor_bits is not None else 0
 
     @property
     def fullest(self) -> float:

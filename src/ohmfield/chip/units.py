@@ -167,11 +167,16 @@ class Crossbar(Unit):
         """Conversions of one converter after one read: its columns, or their pairs when subtracted in analog."""
         return np.ceil(np.asarray(self.adc.columns_per_adc) / (2 if self.pairs else 1))
 
+    @property
+    def fraction_bits(self) -> Number:
+        """Places that the multiplier behind the converters adds to a code: of a correction, or a column's factor."""
+        return self.adc.fraction_bits + self.array.column_factor_bits
+
     def accumulator_bits(self, weight_bits: Number, input_bits: Number) -> Number:
         """As declared, else too wide to overflow over one array: operands, log2 of its rows, places of a correction."""
         if self.array.accumulator_bits is not None:
             return self.array.accumulator_bits
-        return weight_bits + input_bits + np.ceil(np.log2(self.array.rows)) + self.adc.fraction_bits
+        return weight_bits + input_bits + np.ceil(np.log2(self.array.rows)) + self.fraction_bits
 
     def shift_add(self, process: Process, accumulator_bits: Number) -> ActionCost:
         """One code added to its accumulator; one that saturates also chooses between its sum and its end."""
@@ -186,14 +191,26 @@ class Crossbar(Unit):
     def drive(self, process: Process) -> ActionCost:
         wires = self.array.wires
         if wires is None:
-            return self.dac.drive(process, self.array.built_columns, pulses=self.array.readout == "time")
+            sides = self._driven_sides()  # of a row, over its share of the columns
+            drive = self.dac.drive(process, self.array.built_columns / sides, pulses=self.array.readout == "time")
+            return ActionCost(drive.energy_pJ * sides, drive.latency_ns)
         load = wires.row_load(process, self.cell.part(process).area_um2)
         return self.dac.drive(process, self.array.built_columns * load) + wires.drive(process)
+
+    def _driven_sides(self) -> int:
+        """Drivers of one input: two where the sides of a pair lie in one column and are driven to opposite voltages."""
+        return 2 if self.pairs and self.array.averages else 1
+
+    def _sense(self, process: Process) -> tuple[ActionCost, PartCost]:
+        """The column amplifier, per conversion and per converter: none where a column floats."""
+        if self.array.averages:
+            return ActionCost(span(0.0)), PartCost(span(0.0))
+        return self.cell.sense(process), self.cell.sense_part(process)
 
     def convert(self, process: Process) -> ActionCost:
         """One conversion with its column: line, amplifier, declared gain, converter."""
         wires = self.array.wires
-        line_fF = LINE_FF.value() * self.array.built_rows
+        line_fF = LINE_FF.value() * self.array.built_rows * self._driven_sides()
         if wires is not None:
             line_fF = line_fF * wires.column_load(process, self.cell.part(process).area_um2)
         swing = (np.asarray(self.array.read_voltage_V) / process.supply_V) ** 2
@@ -202,14 +219,15 @@ class Crossbar(Unit):
         conversion = self.adc.conversion(process)
         trimmed = ActionCost(conversion.energy_pJ * self.trim_factor(), conversion.latency_ns)
         connect_pJ = readout.connect_pJ(process, self.array, 2 if self.pairs else 1)
-        converted = trimmed + self.cell.sense(process) + ActionCost(line_pJ + gain_pJ + connect_pJ)
+        converted = trimmed + self._sense(process)[0] + ActionCost(line_pJ + gain_pJ + connect_pJ)
         return converted if wires is None else converted + wires.sense(process, self.array.read_ns)
 
     def control(self, process: Process) -> ActionCost:
         """One read of one array: input registers and row decoder, and the rows it drives selected."""
         array = self.array
         block = _control(array.rows_active, self.dac.bits) + self.dac.selection(self.read_rows())
-        read = ActionCost(process.gates_pJ(block.energy_fJ) + readout.timing_pJ(process, array, self.dac))
+        timing_pJ, select_pJ = readout.timing_pJ(process, array, self.dac), readout.select_pJ(process, array)
+        read = ActionCost(process.gates_pJ(block.energy_fJ) + timing_pJ + select_pJ)
         return (
             read if array.wires is None else read + array.wires.select(process, array.rows_active, array.built_columns)
         )
@@ -217,17 +235,21 @@ class Crossbar(Unit):
     def correct(self, process: Process) -> ActionCost:
         """One code corrected digitally."""
         post = self.adc.post_calibration
-        return ActionCost(span(0.0) if post is None else process.gates_pJ(post.correction(self.adc.bits).energy_fJ))
+        block = readout.undo(self) if post is None else post.correction(self.adc.bits)
+        return ActionCost(process.gates_pJ(block.energy_fJ))
 
     def detect(self, process: Process) -> ActionCost:
         """One plane of one group of rows looked at for what can be skipped."""
         return ActionCost(process.gates_pJ(self.dac.detector(self.read_rows()).energy_fJ))
 
     def current_share(self, mean_uS: Number, driven_share: Number) -> Number:
-        """Current of a read over that of lines without resistance; `driven_share` of the rows read are driven."""
+        """Power of a read over that of driven cells between V and 0 V; `driven_share` of the rows read are driven.
+
+        Less where lines have resistance or float.
+        """
         array = self.array
         if array.wires is None:
-            return 1.0
+            return readout.dissipated(self, driven_share)
         return array.wires.current_share(mean_uS, self.read_rows() * driven_share, array.rows, array.columns)
 
     def parts(self, process: Process, weight_bits: Number, input_bits: Number) -> dict[str, PartCost]:
@@ -236,6 +258,7 @@ class Crossbar(Unit):
         if array.wires is not None:
             cell = process.powered(array.wires.spread_um2(process, cell.area_um2))
             driver = driver + array.wires.driver_part(process)
+        driver = driver.times(self._driven_sides()) + process.powered(readout.select_um2(process, array))
         backwards = np.asarray(array.transposed, dtype=np.float64)  # as many drivers as columns, converters for rows
         driven = array.built_rows + array.built_columns * backwards
         sensed = array.built_columns + array.built_rows * backwards
@@ -244,7 +267,7 @@ class Crossbar(Unit):
         gain_um2 = process.analog_um2(AMPLIFIER_UM2.value()) * (self.front_gain() - 1.0)
         sampler_um2 = process.analog_um2(SAMPLER_UM2.value()) * np.asarray(array.sample_and_hold, dtype=np.float64)
         trimmed = adc.part(process).times(self.trim_factor())
-        converter = trimmed + self.cell.sense_part(process) + process.powered(gain_um2)
+        converter = trimmed + self._sense(process)[1] + process.powered(gain_um2)
         width = self.accumulator_bits(weight_bits, input_bits)
         control = _control(driven, self.dac.bits) + _remapping(array)
         control += self.dac.detector(self.read_rows()) + readout.timer(array, self.dac)
@@ -260,6 +283,7 @@ class Crossbar(Unit):
         if adc.post_calibration is not None:
             own = adc.post_calibration.registers(adc.bits).part(process).times(array.columns / (2 if self.pairs else 1))
             registers += own + adc.post_calibration.correction(adc.bits).part(process).times(converters)
+        registers += readout.factors(self).part(process) + readout.undo(self).part(process).times(converters)
         return {
             "cells": cell.times(array.built_rows * array.built_columns),
             "drivers": driver.times(driven),

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ohmfield.chip.chip import Chip
+from ohmfield.chip.process import Process
 from ohmfield.chip.readout import ASSUMPTIONS as READOUT_ASSUMPTIONS
-from ohmfield.chip.readout import pulses
+from ohmfield.chip.readout import pulses, settling
 from ohmfield.chip.units import Crossbar, DigitalCim, Unit
 from ohmfield.cost.actions import (
     LinearActions,
@@ -187,20 +188,18 @@ class _Billing:
         """Energy of the reads; the time of one."""
         spend = self.ledger.spend
         mean_uS = unit.cell.mean_uS(unit.default_fill)
-        read = self.price(lambda process: unit.cell.read(process, mean_uS, unit.array), of=f"{site} cells")
+        read = self.price(lambda process: _read(unit, process), of=f"{site} cells")
         spend(name, "cells", read, actions.cell_reads * unit.current_share(mean_uS, actions.driven_share))
         spend(name, "drivers", self.price(unit.drive, of=site), actions.drives)
-        spend(name, "adc", self.price(unit.convert, of=site), actions.conversions)
-        adder = self._by_width(unit.shift_add, width + unit.adc.fraction_bits, site)
+        convert = self.price(unit.convert, of=site)
+        spend(name, "adc", convert, actions.conversions)
+        adder = self._by_width(unit.shift_add, width + unit.fraction_bits, site)
         spend(name, "shift_add", adder, actions.additions)
-        if unit.adc.post_calibration is not None:
-            spend(name, "shift_add", self.price(unit.correct, of=site), actions.conversions)
+        spend(name, "shift_add", self.price(unit.correct, of=site), actions.conversions)
         spend(name, "control", self.price(unit.control, of=site), actions.reads)
         if unit.dac.skip != "none":
             spend(name, "control", self.price(unit.detect, of=site), actions.looks)
-        return self.price(
-            lambda process: _turn(unit, read, self.price(unit.convert, of=site)), of=f"{site} turn"
-        ).latency_ns
+        return self.price(lambda _: ActionCost(span(0.0), _turn_ns(unit, read, convert)), of=f"{site} turn").latency_ns
 
     def _digital(self, name: str, site: str, unit: DigitalCim, actions: LinearActions, width: Number) -> Span:
         """Energy of the cycles; the time of one."""
@@ -342,12 +341,26 @@ class _Billing:
         return tuple(lines)
 
 
-def _turn(unit: Crossbar, read: ActionCost, convert: ActionCost) -> ActionCost:
-    """One read of an array: settling, then the conversions of one converter, or both at once."""
+def turn_ns(chip: Chip, unit: Unit, weight_bits: Number) -> Span:
+    """Time of one read of an array: of a row group and plane, or of a digit."""
+    if isinstance(unit, Crossbar):
+        return _turn_ns(unit, _read(unit, chip.process), unit.convert(chip.process))
+    assert isinstance(unit, DigitalCim)
+    return unit.step_ns(chip.process, weight_bits)
+
+
+def _read(unit: Crossbar, process: Process) -> ActionCost:
+    """One driven cell of a read of mean conductance, for as long as a column takes to settle."""
+    mean_uS = unit.cell.mean_uS(unit.default_fill)
+    return unit.cell.read(process, mean_uS, unit.array).times(settling(process, unit, mean_uS))
+
+
+def _turn_ns(unit: Crossbar, read: ActionCost, convert: ActionCost) -> Span:
+    """Settling, then the conversions of one converter; or both at once."""
     converting_ns = convert.latency_ns * unit.conversions_per_read()
     driven_ns = read.latency_ns * pulses(unit.array, unit.dac)
     overlapped_ns = np.maximum(driven_ns, converting_ns)
-    return ActionCost(span(0.0), np.where(unit.array.sample_and_hold, overlapped_ns, driven_ns + converting_ns))
+    return np.where(unit.array.sample_and_hold, overlapped_ns, driven_ns + converting_ns)
 
 
 def _mean(weighted: list[tuple[float, Number]]) -> Number:
