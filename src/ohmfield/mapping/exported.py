@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.utils._pytree import tree_map
 
 from ohmfield.mapping.calls import HANDLERS, RECURRENT, ROOT, Calls, home
-from ohmfield.mapping.trace import TRACERS, Call, Declare, HostWork, Recorder
+from ohmfield.mapping.trace import TRACERS, Call, Declare, HostWork, Recorder, without_data
 from ohmfield.mapping.window import CONVOLUTIONS
 from ohmfield.mapping.workload import Shapes
 from ohmfield.spec import InputError
@@ -77,7 +77,7 @@ def trace_exported(program: ExportedProgram) -> Shapes:
         _below(root, path).register_buffer(own, given[name])
     recorder = Recorder(len(first))
     walk = _Walk(program.graph_module, root, recorder)
-    with torch.no_grad(), recorder:
+    with without_data(first), torch.no_grad(), recorder:
         walk.run(*given.values())
     return Shapes(tuple(recorder.operators()))
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +22,7 @@ from ohmfield.fields.field import Field
 from ohmfield.mapping.calls import ROOT, Calls, home
 from ohmfield.mapping.window import CONVOLUTIONS, Window, convolve
 from ohmfield.mapping.workload import Operator, Shapes
-from ohmfield.spec import InputError
+from ohmfield.spec import InputError, told
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -148,6 +150,7 @@ OWN_WORK: dict[type[nn.Module], Tracer] = {Field: _rescale}
 
 # Operations that compute nothing: they only move bytes. Those that touch no data at all are left out.
 _MOVES = frozenset({"cat", "stack", "clone", "copy_", "_to_copy", "index", "gather", "index_select", "fill_", "zero_"})
+_DRESS = re.compile(r"^_*(native_|fused_)?|_+$")  # around the name of what is done: how or where it is done
 _NOTHING = frozenset({"as_strided_", "empty", "empty_like", "empty_strided", "new_empty", "_local_scalar_dense"})
 
 
@@ -172,12 +175,26 @@ def trace(model: nn.Module | ExportedProgram, *example: Any, **named: Any) -> Sh
     recorder = Recorder(len(first))
     try:
         recorder.watch(model, "")
-        with torch.no_grad(), recorder, Declare(model, recorder):
+        with without_data(first), torch.no_grad(), recorder, Declare(model, recorder):
             model(*example, **named)
     finally:
         for handle in recorder.handles:
             handle.remove()
     return Shapes(tuple(recorder.operators()))
+
+
+@contextmanager
+def without_data(example: Tensor) -> Iterator[None]:
+    """On the meta device, an `InputError` where a model looks at the data that are not there."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not example.is_meta:
+            raise
+        raise InputError(
+            f"the model looks at its data, and an example on the meta device has none ({told(error)}); give it what it "
+            "would find out (a mask, positions), or trace it with weights"
+        ) from error
 
 
 def speaks_for_itself(module: nn.Module) -> bool:
@@ -300,7 +317,7 @@ class Recorder(TorchDispatchMode):
         homes = {home(tensor) for tensor in given}
         if not func._schema.is_mutable and all(home(tensor) in homes for tensor in made):
             return  # a view: no data moves
-        work.functions[name] = None
+        work.functions[_DRESS.sub("", name)] = None
         work.bytes += sum(tensor.nbytes for tensor in given + made)
         if func.overloadpacket in flop_registry:
             work.flops += flop_registry[func.overloadpacket](*args, **kwargs, out_val=output)
