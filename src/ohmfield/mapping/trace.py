@@ -19,6 +19,7 @@ from ohmfield.fields.decoders import ACTIVATIONS
 from ohmfield.fields.encodings.fourier import Coordinates, FourierEncoding, GaussianEncoding
 from ohmfield.fields.encodings.hash_grid import HashGrid
 from ohmfield.fields.field import Field
+from ohmfield.fields.radiance import Harmonics
 from ohmfield.mapping.calls import ROOT, Calls, home
 from ohmfield.mapping.window import CONVOLUTIONS, Window, convolve
 from ohmfield.mapping.workload import Operator, Shapes
@@ -112,6 +113,10 @@ def _gaussian(module: GaussianEncoding, call: Call) -> list[Operator]:
     return [Operator(call.id(), "encode", inputs=dim, outputs=module.num_features, function="gaussian")]
 
 
+def _harmonics(module: Harmonics, call: Call) -> list[Operator]:
+    return [Operator(call.id(), "encode", inputs=3, outputs=module.num_features, function="harmonics")]
+
+
 def _rescale(module: Field, call: Call) -> list[Operator]:
     """Coordinates to [-1, 1]: the offset and scale that the quantiser of the first layer's input applies anyway."""
     if not getattr(module.encoding, "signed", False):
@@ -136,6 +141,7 @@ TRACERS: dict[type[nn.Module], Tracer] = {
     FourierEncoding: _fourier,
     GaussianEncoding: _gaussian,
     Coordinates: lambda module, call: [],
+    Harmonics: _harmonics,
     nn.ReLU: _activation("relu"),
     nn.GELU: _activation("gelu"),
     nn.SiLU: _activation("silu"),
@@ -189,7 +195,7 @@ def without_data(example: Tensor) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if not example.is_meta:
+        if not (example.is_meta and (isinstance(error, NotImplementedError) or "meta tensors" in str(error))):
             raise
         raise InputError(
             f"the model looks at its data, and an example on the meta device has none ({told(error)}); give it what it "
