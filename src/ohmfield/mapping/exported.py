@@ -121,7 +121,7 @@ class _Walk(fx.Interpreter):
         self.root, self.recorder = root, recorder
         self.functions = first.functions if first else _Functions(root, recorder)
         self.seen: dict[str, list[str]] = first.seen if first else {}
-        self.stack: list[tuple[str, str]] = []
+        self.kind: type[nn.Module] | None = None
 
     def run_node(self, n: fx.Node) -> Any:
         stack = list(n.meta.get("nn_module_stack", {}).items())

@@ -143,9 +143,9 @@ def _routed(model: Transformer) -> tuple[Stated, ...]:
     return (Stated("share of the tokens that an expert sees", value, "routed evenly: no router was run"),)
 
 
-def _whole(name: str, number: int, least: int = 1) -> None:
-    if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= 2**24:
-        raise InputError(f"{name} = {number!r} is not allowed; use a whole number from {least} to {2**24}")
+def _whole(name: str, number: int) -> None:
+    if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= 2**24:
+        raise InputError(f"{name} = {number!r} is not allowed; use a whole number from 1 to {2**24}")
 
 
 def prefill(model: Transformer | Clip, tokens: int = 0) -> Workload:
