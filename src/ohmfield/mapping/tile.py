@@ -112,7 +112,7 @@ def geometry(unit: Unit, weight_bits: int, name: str = "") -> Geometry:
         columns, wide = array.columns - unit.reference_columns, array.columns_per_weight(weight_bits)
         rows, active = array.rows, unit.read_rows()
     elif isinstance(unit, DigitalCim):
-        columns, wide = unit.columns, weight_bits
+        columns, wide = unit.columns, int(unit.columns_per_weight(weight_bits))
         rows, active = unit.rows * unit.banks, unit.rows
     else:
         raise InputError(f"a {unit.kind} unit cannot hold weights; use one of crossbar, digital_cim", name)
