@@ -26,6 +26,8 @@ CHOICES: dict[str, list[Any]] = {
     "overflow": ["wrap"],
     "readout": ["current", "time"],
     "capacitor_fF": [0.1],
+    "multiply": ["discharge"],
+    "chain_rows": [8],
     "subtract": ["digital"],
     "fraction_of": ["g_max", "target"],
     "rule": ["float", "truncated"],
@@ -118,6 +120,13 @@ def approximate() -> Chip:
     return build(Chip, plain)
 
 
+def two_bits() -> Chip:
+    """`dcim-28nm` that multiplies two input bits a cycle."""
+    plain = to_plain(load("dcim-28nm"))
+    plain["units"]["digital_cim"]["input_bits_per_cycle"] = 2
+    return build(Chip, plain)
+
+
 def analog_sram() -> Chip:
     plain = to_plain(load("rram-40nm"))
     plain["units"]["crossbar"]["array"] |= {"cell_bits": 1, "read_voltage_V": 0.9, "encoding": "offset"}
@@ -172,6 +181,7 @@ CHIPS = {
     "narrow sums": with_crossbar(array={"accumulator_bits": 14}),
     **{f"rram with {kind}": with_crossbar(adc={"kind": kind}) for kind in ADCS},
     "approximate dcim": approximate(),
+    "dcim of two bits": two_bits(),
     "rram with wires": with_crossbar(array={"wires": WIRES, "columns": 64}),
     "rram with dead lines": with_crossbar(
         cell={"stuck_low_rate": 0.01},
@@ -194,6 +204,8 @@ ELSEWHERE[CROSSBAR + "array.sum_x"] = "rram with offset"
 ELSEWHERE[CROSSBAR + "dac.jitter"] = "pulses"
 ELSEWHERE[CROSSBAR + "cell.capacitor_fF"] = "charge sharing"
 ELSEWHERE[CROSSBAR + "array.overflow"] = "narrow sums"
+ELSEWHERE[CROSSBAR + "cell.multiply"] = "analog sram"
+ELSEWHERE["units.digital_cim.booth"] = "dcim of two bits"
 # All of the first chip, and what each other one adds.
 ADDED: dict[str, str | tuple[str, ...]] = dict.fromkeys(CHIPS, "units.crossbar.adc.") | {
     "rram-40nm": "",
@@ -207,6 +219,7 @@ ADDED: dict[str, str | tuple[str, ...]] = dict.fromkeys(CHIPS, "units.crossbar.a
     ),
     "pcm": ("units.crossbar.cell.", "units.crossbar.compensate."),
     "approximate dcim": "units.digital_cim.approximate.",
+    "dcim of two bits": "units.digital_cim.booth",
     "rram with wires": "units.crossbar.array.wires.",
     "rram with offset": "units.crossbar.array.sum_x",
     "narrow sums": "units.crossbar.array.overflow",

@@ -225,14 +225,14 @@ def _digital(row: Row, unit: DigitalCim, outputs: float, arrays: float = 1.0) ->
 
 
 def _colonnade(row: Row) -> Design:
-    unit = DigitalCim(num_arrays=1, rows=128, columns=128, banks=1, adders="chain")
+    unit = DigitalCim(num_arrays=1, rows=128, columns=128, banks=1, chain_rows=8)
     return _digital(row, unit, float(unit.weights_per_row(row.weight_bits)))
 
 
 def _isscc22_15(row: Row) -> Design:
     return _digital(
         row,
-        DigitalCim(num_arrays=1, rows=32, columns=48, banks=1, input_bits_per_cycle=2, recoding="booth"),
+        DigitalCim(num_arrays=1, rows=32, columns=48, banks=1, input_bits_per_cycle=2, booth=True),
         6,
         row.banks,
     )

@@ -68,7 +68,7 @@ SAR_NS_PER_BIT = Sourced(span(1.0, 0.1, 1.5), "NeuroSim 1.4, ZigZag-IMC, Kull IS
 COMPARE_FJ = Anchored(
     "analog comparator energy",
     (
-        analog_energy(300.0, 130, 1.3, "NeuRRAM, Nature 2022: 0.3 pJ per comparison step, 130 nm", ("NeuRRAM",)),
+        analog_energy(300.0, 130, 1.8, "NeuRRAM, Nature 2022: 0.3 pJ per comparison step, 130 nm, 1.8 V", ("NeuRRAM",)),
         analog_energy(41.7, 65, 1.1, "TIMELY design: charging comparator, 65 nm, 41.7 fJ"),
         analog_energy(1.6, 28, 0.9, "MNSIM: sense amplifier, 28 nm, 1.6 fJ"),
         analog_energy(226.0 / 15, 32, 0.9, "FORMS design: a 4-bit conversion over 15 decisions, 32 nm"),

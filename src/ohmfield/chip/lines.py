@@ -57,10 +57,10 @@ AMPLIFIER_FJ = Anchored(
     "column amplifier energy",
     (
         analog_energy(
-            10.62 * 2 * 256 - 4 * 300.0,
+            10.62 * 2 * 128 - 3 * 300.0,
             130,
-            1.3,
-            "NeuRRAM, Nature 2022 Fig 12b: neuron energy of a 1-bit input less its comparisons",
+            1.8,
+            "NeuRRAM, Nature 2022 Fig 12b: neuron of 128 MACs at a 1-bit input less three comparisons, 1.8 V",
             ("NeuRRAM",),
         ),
         analog_energy(65.0, 22, 0.85, "NeuroSim 1.4: column current term, 10 kohm, 8 b, 22 nm"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
@@ -279,26 +279,24 @@ class DigitalCim(Unit):
     banks: int = knob("cost", 8, ge=1, le=1024, doc="stored rows per compute row")
     max_copies: int = knob("cost", 1, ge=1, le=4096, doc="most copies of one layer's weights: exact, so all alike")
     input_bits_per_cycle: int = knob("cost", 1, ge=1, le=8, doc="input bits multiplied in one cycle")
-    recoding: Literal["none", "booth"] = knob(
-        "cost", "none", doc="two input bits are a Booth digit (-2 .. 2), which chooses a multiple of the weight"
+    booth: bool = knob("cost", False, doc="two input bits are a Booth digit, which chooses a multiple of the weight")
+    chain_rows: int | None = knob(
+        "cost", None, ge=1, le=8192, doc="adders in the cells, the sum running over that many rows; none: a tree beside"
     )
-    adders: Literal["tree", "chain"] = knob(
-        "cost", "tree", doc="a tree beside the cells, or an adder in every cell, the sum running from row to row"
-    )
-    chain_rows: int = knob("cost", 8, ge=1, le=8192, doc="rows of a chain between two rows of registers")
     approximate: ApproximateAdder | None = knob("both", None, doc="adders without their low bits; default: exact")
 
     def __post_init__(self) -> None:
-        if self.adders == "chain" and (
-            self.approximate is not None or np.any(np.asarray(self.input_bits_per_cycle) > 1)
-        ):
-            raise ValueError("adders chain: has exact adders of one input bit a cycle; use adders tree")
-        if self.recoding == "booth" and np.any(np.asarray(self.input_bits_per_cycle) != 2):
-            raise ValueError("recoding booth: a digit is two input bits; use input_bits_per_cycle 2")
+        wide = np.any(np.asarray(self.input_bits_per_cycle) > 1)
+        if self.chain_rows is not None and (wide or self.approximate is not None):
+            raise ValueError(
+                f"chain_rows {self.chain_rows}: adders in cells are exact and take one input bit; use none, for a tree"
+            )
+        if self.booth and np.any(np.asarray(self.input_bits_per_cycle) != 2):
+            raise ValueError("booth: a digit is two input bits; set input_bits_per_cycle 2")
 
     def columns_per_weight(self, weight_bits: Number) -> Number:
         """Columns of one weight: its bits, and in a chain those its sum grows by."""
-        return weight_bits + (np.ceil(np.log2(self.rows)) if self.adders == "chain" else 0)
+        return weight_bits + (np.ceil(np.log2(self.rows)) if self.chain_rows is not None else 0)
 
     def digits(self, input_bits: Number) -> Number:
         """Cycles of one product: `ceil(input_bits / input_bits_per_cycle)`."""
@@ -318,7 +316,7 @@ class DigitalCim(Unit):
     def _product(self, weight_bits: Number) -> library.Block:
         """One weight times one digit: an AND per bit, and the adders that join the partial products of wider digits."""
         digit = np.asarray(self.input_bits_per_cycle)
-        if self.recoding == "booth":
+        if self.booth:
             return chains.booth_product(weight_bits)
         return library.gate(weight_bits * digit) + library.adder(weight_bits * (digit - 1))
 
@@ -342,7 +340,7 @@ class DigitalCim(Unit):
 
         Energy counts the share of adders that toggle; a digit of zero switches nothing.
         """
-        if self.adders == "chain":
+        if self.chain_rows is not None:
             rows, columns = np.minimum(self.chain_rows, self.rows), self.columns_per_weight(weight_bits)
             row_fJ = 2.0 * chains.link_fJ(rows, weight_bits, columns)  # half of the digits of a cycle are driven
             return ActionCost(process.gates_pJ(row_fJ), self.step_ns(process, weight_bits))
@@ -351,7 +349,7 @@ class DigitalCim(Unit):
 
     def step_ns(self, process: Process, weight_bits: Number) -> Span:
         """One cycle: the clock, or the adder tree where that is slower."""
-        if self.adders == "chain":
+        if self.chain_rows is not None:
             ripple = SUM_NS * np.minimum(self.chain_rows, self.rows) + CARRY_NS * self.columns_per_weight(weight_bits)
             return np.maximum(process.cycle_ns * span(1.0), process.delay_ns(ripple))
         levels, width = np.log2(np.maximum(self.rows, 2)), self._product_bits(weight_bits)
@@ -367,8 +365,8 @@ class DigitalCim(Unit):
 
     def _per_cycle(self) -> library.Block:
         """What works in every cycle: registers between the parts of a chain, or the recoding of every row's digit."""
-        if self.adders == "tree":
-            return library.gate(chains.BOOTH_GATES * self.rows if self.recoding == "booth" else 0)
+        if self.chain_rows is None:
+            return library.gate(chains.BOOTH_GATES * self.rows if self.booth else 0)
         return library.register(self.columns * np.ceil(np.asarray(self.rows) / self.chain_rows))
 
     def write(self, process: Process) -> ActionCost:
@@ -377,7 +375,7 @@ class DigitalCim(Unit):
 
     def parts(self, process: Process, weight_bits: Number, input_bits: Number) -> dict[str, PartCost]:
         outputs = self.weights_per_row(weight_bits)
-        if self.adders == "chain":
+        if self.chain_rows is not None:
             adders = chains.link_part(process).times(self.rows * self.columns)
         else:
             tree = self._product(weight_bits).times(self.rows) + self._tree(weight_bits)

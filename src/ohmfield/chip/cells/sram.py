@@ -79,6 +79,11 @@ class SramCell(Cell):
         "both", None, gt=0, le=1e3, doc="capacitor that matches to 0.01; charge_share needs it; default: the sources'"
     )
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.multiply == "discharge" and self.capacitor_fF is not None:
+            raise ValueError(f"multiply discharge: the cell has no capacitor_fF {self.capacitor_fF:g}; name none")
+
     def program_std_uS(self, target_uS: Tensor) -> Tensor:
         """Standard deviation of what a cell adds: its capacitor is what it was made, whatever is written."""
         return self.mismatch * target_uS
