@@ -22,9 +22,10 @@ from common import show, write
 from validation.silicon import BUILDERS
 from validation.silicon_rows import LATER_ROWS, ROWS, SILICON, Row, chip_ratios, naive
 from validation.silicon_summary import (
+    EARLIER,
     PARTS,
     UNSEEN,
-    first_run,
+    earlier,
     inside,
     naive_ratios,
     predicted,
@@ -42,13 +43,13 @@ AXES = {ENERGY: ("energy per MAC, fJ", 1.0), AREA: ("area, mm2", 1e-6)}
 def by_chip(quantity: str) -> dict[str, dict[str, Any]]:
     """Model over reported of every chip: now, at the first run, with its own constants, and the regression's."""
     now, covered = ratios(quantity), inside(ratios(quantity))
-    own, first, plain = ratios(quantity, ()), first_run(quantity), naive_ratios(quantity)
+    own, plain = ratios(quantity, ()), naive_ratios(quantity)
     return {
         chip: {
             "rows": sum(row.chip == chip and not math.isnan(getattr(row, quantity)) for row in SILICON),
             "ratio": round(ratio, 3),
             "inside": covered[chip],
-            "first_run": first[chip],
+            **{run: earlier(run, quantity)[chip] for run in EARLIER},
             "own_constants": round(own[chip], 3),
             "naive": round(plain[chip], 3),
         }
@@ -62,7 +63,7 @@ def figures(quantity: str) -> dict[str, Any]:
         **_rounded(score(ratios(quantity))),
         "interval_times": round(within(ratios(quantity)), 3),
         "naive": _rounded(score(naive_ratios(quantity))),
-        "first_run": _rounded(score(first_run(quantity))),
+        **{run: _rounded(score(earlier(run, quantity))) for run in EARLIER},
         "chip": by_chip(quantity),
     }
 
@@ -151,7 +152,7 @@ def _short(value: float) -> float:
 def main() -> None:
     results = {"energy": figures(ENERGY), "area": figures(AREA)}
     for name, found in results.items():
-        keys = ("rows", "ratio", "inside", "first_run", "own_constants", "naive")
+        keys = ("rows", *EARLIER, "ratio", "inside", "own_constants", "naive")
         lines = [[chip, *(facts[key] for key in keys)] for chip, facts in found["chip"].items()]
         show(f"{name}: model over reported", ("chip", *keys), lines)
         show(f"{name}: together", ("figure", "value"), [(k, v) for k, v in found.items() if not isinstance(v, dict)])

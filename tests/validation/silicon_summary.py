@@ -15,7 +15,8 @@ from ohmfield.quantities import Span
 from validation.silicon import area_parts, energy_parts
 from validation.silicon_rows import ROWS, SILICON, Row, chip_ratios, factor, naive
 
-FIRST_RUN = Path(__file__).parent / "silicon_first_run.json"
+# Ratios by chip before any law was changed for these rows, and after the first round of changes.
+EARLIER = {run: Path(__file__).parent / f"silicon_{run}.json" for run in ("first_run", "second_run")}
 PARTS: Mapping[str, Callable[..., dict[str, Span]]] = {"energy_fJ_per_MAC": energy_parts, "area_um2": area_parts}
 COVERED = 0.8
 
@@ -40,9 +41,9 @@ def naive_ratios(quantity: str) -> dict[str, float]:
     return chip_ratios(SILICON, quantity, lambda row: naive(row, quantity))
 
 
-def first_run(quantity: str) -> dict[str, float]:
-    """The same as it was before any law was changed for these rows."""
-    return json.loads(FIRST_RUN.read_text(encoding="utf-8"))[quantity]
+def earlier(run: str, quantity: str) -> dict[str, float]:
+    """The same as it came out in an earlier run: `first_run`, `second_run`."""
+    return json.loads(EARLIER[run].read_text(encoding="utf-8"))[quantity]
 
 
 def within(found: Mapping[str, float], leave: str = "") -> float:
