@@ -119,10 +119,11 @@ def later() -> dict[str, Any]:
 def draw(rows: Mapping[str, Any]) -> None:
     """Reported against model, both axes in logarithms, the band of two times either way."""
     mpl.rcParams |= {"svg.hashsalt": "ohmfield", "font.size": 8, "svg.fonttype": "none"}
+    chips = list(dict.fromkeys(row.chip for row in SILICON))  # one style each, in both panels
     figure, panels = plt.subplots(1, 2, figsize=(9.5, 4.4), layout="constrained")
     for panel, (quantity, (label, unit)) in zip(panels, AXES.items(), strict=True):
         values: list[float] = []
-        for index, chip in enumerate(ratios(quantity)):
+        for index, chip in enumerate(chips):
             own = [facts[quantity] for facts in rows.values() if facts["chip"] == chip and quantity in facts]
             reported = [facts["reported"] * unit for facts in own]
             model = [facts["model"] * unit for facts in own]
@@ -130,7 +131,7 @@ def draw(rows: Mapping[str, Any]) -> None:
                 [(facts["model"] - facts["interval"][0]) * unit for facts in own],
                 [(facts["interval"][1] - facts["model"]) * unit for facts in own],
             ]
-            style = {"fmt": "osD^v"[index % 5], "color": f"C{index % 10}", "markersize": 4, "elinewidth": 0.5}
+            style = {"fmt": "osD^vP*"[index % 7], "color": f"C{index % 10}", "markersize": 4, "elinewidth": 0.5}
             panel.errorbar(reported, model, yerr=bars, label=chip, linestyle="none", **style)
             values += reported + model
         ends = (min(values) / 1.5, max(values) * 1.5)

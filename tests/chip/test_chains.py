@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,6 +70,6 @@ def test_an_input_line_rises_in_a_quarter_of_the_cycles() -> None:
         ({"booth": True}, "booth: a digit is two input bits; set input_bits_per_cycle 2"),
     ],
 )
-def test_what_cannot_be_built_is_refused(fields: dict[str, int], message: str) -> None:
+def test_what_cannot_be_built_is_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         DigitalCim(**fields)

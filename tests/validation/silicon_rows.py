@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -50,9 +51,12 @@ def load(path: Path) -> tuple[Row, ...]:
     text = {field.name for field in fields(Row) if field.type == "str"}
     with path.open(newline="", encoding="utf-8") as handle:
         read = list(csv.DictReader(handle))
-    return tuple(
-        Row(**{name: value if name in text else float(value or "nan") for name, value in line.items()}) for line in read
-    )
+    return tuple(_row(line, text) for line in read)
+
+
+def _row(line: Mapping[str, str], text: set[str]) -> Row:
+    typed: Any = {name: value if name in text else float(value or "nan") for name, value in line.items()}
+    return Row(**typed)
 
 
 def digest(path: Path) -> str:
