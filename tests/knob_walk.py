@@ -27,6 +27,8 @@ CHOICES: dict[str, list[Any]] = {
     "overflow": ["wrap"],
     "readout": ["current", "time"],
     "capacitor_fF": [0.1],
+    "multiply": ["discharge"],
+    "chain_rows": [8],
     "subtract": ["digital"],
     "fraction_of": ["g_max", "target"],
     "rule": ["float", "truncated"],
@@ -121,6 +123,13 @@ def approximate() -> Chip:
     return build(Chip, plain)
 
 
+def two_bits() -> Chip:
+    """`dcim-28nm` that multiplies two input bits a cycle."""
+    plain = to_plain(load("dcim-28nm"))
+    plain["units"]["digital_cim"]["input_bits_per_cycle"] = 2
+    return build(Chip, plain)
+
+
 def analog_sram() -> Chip:
     plain = to_plain(load("rram-40nm"))
     plain["units"]["crossbar"]["array"] |= {"cell_bits": 1, "read_voltage_V": 0.9, "encoding": "offset"}
@@ -188,6 +197,7 @@ CHIPS = {
     "narrow sums": with_crossbar(array={"accumulator_bits": 14}),
     **{f"rram with {kind}": with_crossbar(adc={"kind": kind}) for kind in ADCS},
     "approximate dcim": approximate(),
+    "dcim of two bits": two_bits(),
     "rram with wires": with_crossbar(array={"wires": WIRES, "columns": 64}),
     "rram with dead lines": with_crossbar(
         cell={"stuck_low_rate": 0.01},
@@ -215,6 +225,8 @@ ELSEWHERE[CROSSBAR + "cell.capacitor_fF"] = "charge sharing"
 ELSEWHERE[CROSSBAR + "array.overflow"] = "narrow sums"
 ELSEWHERE[CROSSBAR + "measured_column_sums"] = "zero points"
 ZERO_POINTS = ("zero points", "column sums")  # chips whose models have inputs with one
+ELSEWHERE[CROSSBAR + "cell.multiply"] = "analog sram"
+ELSEWHERE["units.digital_cim.booth"] = "dcim of two bits"
 # All of the first chip, and what each other one adds.
 ADDED: dict[str, str | tuple[str, ...]] = dict.fromkeys(CHIPS, "units.crossbar.adc.") | {
     "rram-40nm": "",
@@ -235,6 +247,7 @@ ADDED: dict[str, str | tuple[str, ...]] = dict.fromkeys(CHIPS, "units.crossbar.a
     ),
     "pcm": ("units.crossbar.cell.", "units.crossbar.compensate."),
     "approximate dcim": "units.digital_cim.approximate.",
+    "dcim of two bits": "units.digital_cim.booth",
     "rram with wires": "units.crossbar.array.wires.",
     "rram with offset": "units.crossbar.array.sum_x",
     "narrow sums": "units.crossbar.array.overflow",
