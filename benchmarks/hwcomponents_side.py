@@ -161,7 +161,9 @@ def main() -> None:
             "ratio_vs_hwcomponents": {
                 name: {
                     "settings": count,
-                    "least_median_largest": [float(f"{r:.4g}") for r in (least, middle, largest)],
+                    "least": float(f"{least:.4g}"),
+                    "median": float(f"{middle:.4g}"),
+                    "largest": float(f"{largest:.4g}"),
                     "theirs_within_our_range": round(share, 3),
                 }
                 for name, count, least, middle, largest, share in summary
