@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import field, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -34,7 +34,7 @@ class Process:
     supply_V: float = knob("cost", gt=0.2, le=2.5, doc="digital supply")
     clock_GHz: float = knob("cost", gt=0, le=5, doc="digital clock")
     leakage: float = knob("cost", 1.0, gt=0, le=100, doc="of what leaks, over what its area would at that supply")
-    points: dict[str, OperatingPoint] = field(default_factory=dict)
+    points: dict[str, OperatingPoint] = knob("label", {}, doc="named points; `at` gives the process at one of them")
     extrapolate: bool = knob("label", False, doc="allow nodes outside 5 to 130 nm; every bill then says so")
 
     def __post_init__(self) -> None:
