@@ -62,6 +62,13 @@ CHOICES: dict[str, list[Any]] = {
     "nonlinearity_per_V": [8.0],
     "measured_column_sums": [ColumnSums(reads=1)],
     "reads": [1, 64],
+    "standard": ["hbm3"],
+    "pJ_per_bit": [5.0],
+    "bandwidth_GBps": [100.0],
+    "burst_bits": [4096],
+    "idle_mW": [],  # the bill does not count it yet
+    "points": [],  # one is chosen by `process.at`
+    "order": [2],
 }
 
 

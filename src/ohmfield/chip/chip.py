@@ -6,7 +6,7 @@ from fnmatch import fnmatch
 
 from ohmfield.chip.baseline import Roofline
 from ohmfield.chip.digital import ActivationUnit, GatherUnit, Requantiser
-from ohmfield.chip.memory import Dram, Sram
+from ohmfield.chip.memory import MEMORIES, Dram, Memory
 from ohmfield.chip.process import Process
 from ohmfield.chip.units import UNITS, Unit
 from ohmfield.spec import family, knob, spec
@@ -35,8 +35,8 @@ class Chip:
     requantiser: Requantiser
     activation: ActivationUnit
     gather: GatherUnit | None = None
-    table_memory: Sram | None = None
-    buffer: Sram
+    table_memory: family(Memory, MEMORIES, default="sram") | None = None
+    buffer: family(Memory, MEMORIES, default="sram")
     dram: Dram | None = None
     host: Roofline
     inferences_per_write: float = knob("cost", 1e6, gt=0, doc="inferences over which one programming is spread")
