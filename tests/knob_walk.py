@@ -11,9 +11,12 @@ from ohmfield.chip.cells.resistive import Telegraph
 from ohmfield.chip.cells.verify import Verify
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.column_sums import ColumnSums
+from ohmfield.chip.composition import ManyChips, Stacked
 from ohmfield.chip.converters import ADCS
 from ohmfield.chip.correction import PostCalibration
 from ohmfield.chip.files import load_chip
+from ohmfield.chip.gating import PowerDomain
+from ohmfield.chip.links import ChipLink, HybridBond, Mesh
 from ohmfield.chip.memory import Dram
 from ohmfield.chip.wires import Wires
 from ohmfield.spec import build, to_plain, walk
@@ -70,7 +73,12 @@ CHOICES: dict[str, list[Any]] = {
     "points": [],  # one is chosen by `process.at`
     "order": [2],
     "components": [("buffer", "table_memory")],
+    "network": [Mesh()],
+    "stacked": [Stacked(link=HybridBond())],
+    "many": [ManyChips(count=2, link=ChipLink())],
+    "gating": [(PowerDomain(components=("buffer",)),)],
     "hops": [3.0],
+    "port": ["isaac"],
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import get_args
 
 import numpy as np
@@ -81,7 +81,10 @@ def test_stacks() -> None:
 def test_many_designs_are_priced_as_one_each(kind: type[Link]) -> None:
     nodes, supplies, bits = np.array([22.0, 65.0]), np.array([0.8, 1.1]), np.array([100.0, 5e4])
     view = object.__new__(Process)
-    view.__dict__.update(PROCESS.__dict__ | {"node_nm": nodes, "supply_V": supplies})
+    view.__dict__.update(
+        {field.name: getattr(PROCESS, field.name) for field in fields(PROCESS)}
+        | {"node_nm": nodes, "supply_V": supplies}
+    )
     many, parts = kind().transfer(view, bits), kind().part(view)
     for i in range(2):
         single = replace(PROCESS, node_nm=float(nodes[i]), supply_V=float(supplies[i]))

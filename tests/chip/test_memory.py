@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import get_args
 
 import numpy as np
@@ -111,7 +111,7 @@ def test_many_designs_are_priced_as_one_each(kind: type[Memory]) -> None:
 def columns(record, **arrays: object):
     """A view of `record` with arrays behind some names, unvalidated."""
     view = object.__new__(type(record))
-    view.__dict__.update(record.__dict__ | arrays)
+    view.__dict__.update({field.name: getattr(record, field.name) for field in fields(record)} | arrays)
     return view
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -53,7 +53,10 @@ def test_what_is_extrapolated_is_said() -> None:
     assert len(replace(PROCESS, node_nm=5.0).extrapolated) == 1
     assert len(replace(PROCESS, node_nm=3.0, extrapolate=True).extrapolated) == 2
     many = object.__new__(Process)
-    many.__dict__.update(PROCESS.__dict__ | {"node_nm": np.array([28.0, 3.0, 150.0])})
+    many.__dict__.update(
+        {field.name: getattr(PROCESS, field.name) for field in fields(PROCESS)}
+        | {"node_nm": np.array([28.0, 3.0, 150.0])}
+    )
     assert len(many.extrapolated) == 3
 
 

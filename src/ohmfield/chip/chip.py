@@ -49,10 +49,10 @@ class Chip:
     table_memory: family(Memory, MEMORIES, default="sram") | None = None
     buffer: family(Memory, MEMORIES, default="sram")
     dram: Dram | None = None
-    network: family(Link, LINKS) | None = None
-    stacked: Stacked | None = None
-    many: ManyChips | None = None
-    gating: tuple[PowerDomain, ...] = ()
+    network: family(Link, LINKS) | None = knob("cost", None, doc="between buffer and units; none: not counted")
+    stacked: Stacked | None = knob("cost", None, doc="memories on a tier of their own; default: beside the units")
+    many: ManyChips | None = knob("cost", None, doc="chips in a row that share a network; default: one")
+    gating: tuple[PowerDomain, ...] = knob("cost", (), doc="what is switched off between inferences; default: nothing")
     host: Roofline
     inferences_per_write: float = knob("cost", 1e6, gt=0, doc="inferences over which one programming is spread")
 
