@@ -234,7 +234,7 @@ def tune(module: nn.Module, data: Data, recipe: Recipe, callback: Callback[nn.Mo
     options = FitOptions(
         steps=recipe.tune_steps, batch=recipe.tune_batch, learning_rate=recipe.tune_rate, epsilon=1e-8, seed=1
     )
-    fit(module.train(), data, options, progress=False, callback=callback)
+    fit(module.train(), data, options, progress=False, callback=callback, scored=False)
     return module.eval()
 
 
