@@ -81,10 +81,12 @@ def array_of(weights: np.ndarray, group: int, bits: int, step: float, read_std_l
 @njit(cache=True, nogil=True, error_model="numpy")
 def between(out: np.ndarray, step: int, shift: int, codes: np.ndarray) -> None:
     """ReLU and 8 unsigned bits of outputs in steps, rounded half up."""
-    half = (1 << shift) >> 1
+    times, half, places = np.int32(step), np.int32((1 << shift) >> 1), np.int32(shift)
     for row in range(out.shape[0]):
-        for column in range(out.shape[1]):
-            codes[row, column] = min(max((out[row, column] * step + half) >> shift, 0), 255)
+        line, own = out[row], codes[row]
+        for column in range(len(line)):
+            value = np.int32(np.int32(np.int32(line[column]) * times + half) >> places)
+            own[column] = min(max(value, np.int32(0)), np.int32(255))
 
 
 class Field:

@@ -19,8 +19,9 @@ from ohmfield.numerics import Noise
 from ohmfield.signals.points import Points
 from ohmfield.signals.synthetic import zone_plate
 from ohmfield.simulate.convert import chip_layers
-from ohmfield.simulate.run import predict
+from ohmfield.simulate.run import Encoded, encoded_once, predict
 from ohmfield.simulate.statistical import MomentMatchedProduct
+from ohmfield.tally import Tally
 from small_chip import crossbar, small_chip
 
 ANALOG = crossbar(
@@ -180,3 +181,25 @@ def test_a_range_that_clips_much_is_said_of_the_layer(field: Field, signal: Poin
     warned = [note for note in made.notes if note.startswith("warning: decoder.layers.")]
     assert warned
     assert "% of the conversions reach an end of their range (1 levels a code)" in warned[0]
+
+
+def test_an_encoding_that_is_read_back_gives_the_same_words_and_counts(
+    analog: Deployment, signal: Points, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoding, kept, looked = analog.module.get_submodule("encoding"), Encoded(), []
+    handle = encoding.get_submodule("table").register_forward_hook(lambda *_: looked.append(1))
+    alone, again = Tally(), Tally()
+    with alone.listen():
+        want = predict(analog.module, signal.coords, chunk=100)
+    for _ in range(2):
+        again = Tally()
+        with again.listen(), encoded_once(analog.module, kept):
+            torch.testing.assert_close(predict(analog.module, signal.coords, chunk=100), want, rtol=0, atol=0)
+        assert again.counts == alone.counts
+    assert len(looked) == 2 * len(kept) == 2 * 6  # once without, once in two runs
+    handle.remove()
+    monkeypatch.setattr("ohmfield.simulate.run.KEPT", 0)
+    with encoded_once(analog.module, none := Encoded()):
+        predict(analog.module, signal.coords[:100])
+    assert not none
+    assert "forward" not in vars(encoding)

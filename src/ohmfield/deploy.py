@@ -34,7 +34,7 @@ from ohmfield.simulate.given import Data, Given, float_outputs, given
 from ohmfield.simulate.noisy import learnt_ranges, refresh, with_noise, without_noise
 from ohmfield.simulate.products import CrossbarProduct
 from ohmfield.simulate.programmed import Programmed
-from ohmfield.simulate.run import install, predict, program
+from ohmfield.simulate.run import Encoded, encoded_once, install, predict, program
 from ohmfield.simulate.statistical import MomentMatchedProduct, match_moments
 from ohmfield.simulate.study import Study, study
 from ohmfield.simulate.training import clip_weights
@@ -117,13 +117,15 @@ class Deployment:
         """The headline score on other chips of this design, each read at every age after being written once."""
         gains = {path: layer.gains for path, layer in self.programmed.layers.items()}
         seen_s = self.programmed.elapsed_s if self.recipe.calibration_sees == "aged" else 0.0
+        kept = Encoded()
 
         def write(seed: int) -> Programmed:
             return program(self.module, self.chip, seed=seed, gains=gains, corrected_s=seen_s)
 
         def score(drawn: Programmed) -> float:
             self._install(drawn)
-            return self.given.headline(predict(self.module, self.given.inputs))
+            with encoded_once(self.module, kept):
+                return self.given.headline(predict(self.module, self.given.inputs))
 
         try:
             return study(write, score, metric=self.given.metric, seeds=seeds, elapsed_s=elapsed_s)
@@ -237,7 +239,7 @@ def tune(module: nn.Module, data: Data, recipe: Recipe, callback: Callback[nn.Mo
     options = FitOptions(
         steps=recipe.tune_steps, batch=recipe.tune_batch, learning_rate=recipe.tune_rate, epsilon=1e-8, seed=1
     )
-    fit(module.train(), data, options, progress=False, callback=callback)
+    fit(module.train(), data, options, progress=False, callback=callback, scored=False)
     return module.eval()
 
 

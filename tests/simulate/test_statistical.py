@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
+from ohmfield._kernels import moments as moments_kernel
 from ohmfield._kernels.crossbar import Drive, count_inputs
 from ohmfield._kernels.moments import BytePlane, reference
 from ohmfield.chip.cells import RramCell
@@ -19,13 +21,19 @@ ADC = {"bits": 6, "enob": 5.5, "step_levels": 2.0}
 
 
 @pytest.mark.parametrize("signed", [False, True])
-def test_bytes_multiply_exactly_and_finish_as_the_reference(signed: bool) -> None:
-    weights = random_codes(1, -127, 127, 50, 7)
+@pytest.mark.parametrize("outputs", [7, 40])
+@pytest.mark.parametrize("of_bytes", [False, True])
+def test_bytes_multiply_exactly_and_finish_as_the_reference(
+    signed: bool, outputs: int, of_bytes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moments_kernel, "INT_MM", getattr(torch, "_int_mm", None) if of_bytes else None)
+    weights = random_codes(1, -127, 127, 50, outputs)
     codes = random_codes(2, -128 if signed else 0, 127 if signed else 255, 2100, 50).astype(np.int32)
-    plane = BytePlane(weights)
+    plane = BytePlane(weights, signed)
     sums = plane.sums(codes)
     np.testing.assert_array_equal(sums, codes @ weights)
-    moments = np.stack([np.linspace(0.1, 0.9, 7), np.linspace(-50, 50, 7), np.linspace(0, 30, 7)]).astype(np.float32)
+    ends = ((0.1, 0.9), (-50, 50), (0, 30))
+    moments = np.stack([np.linspace(*each, outputs) for each in ends]).astype(np.float32)
     noise = Noise(4).at("moments")
     want = reference(sums, moments, noise, 5)
     np.testing.assert_array_equal(plane.finished(codes, moments, noise, 5), want)

@@ -74,8 +74,9 @@ class _RoundInputs(torch.autograd.Function):
 @njit(nogil=True, cache=True, error_model="numpy", fastmath={"nnan", "nsz"})
 def _largest(x, below):
     """Where the largest magnitude stands (the first of them; `below` times it below zero), and the least value."""
-    most, at = np.float32(-1.0), 0
-    lanes, floor = np.zeros(LANES, np.float32), np.zeros(LANES, np.float32)
+    most, least, at = np.float32(-1.0), np.float32(0.0), 0
+    lanes, floor = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
+    lanes[:], floor[:] = np.float32(0.0), np.float32(0.0)
     for first in range(0, len(x), PART):
         part = x[first : first + PART]
         lanes[:] = np.float32(0.0)
@@ -84,13 +85,18 @@ def _largest(x, below):
             for i in range(len(line)):  # side by side: one running maximum would be taken number by number
                 lanes[i] = max(lanes[i], max(line[i], -line[i] * below))
                 floor[i] = min(floor[i], line[i])
-        top = lanes.max()
+        top = np.float32(0.0)
+        for i in range(LANES):  # plain loops: the methods of arrays take a second to compile
+            top = max(top, lanes[i])
         if top > most:
             most, at = top, first
     for i in range(at, min(at + PART, len(x))):
         if max(x[i], -x[i] * below) == most:
-            return i, floor.min()
-    return at, floor.min()
+            at = i
+            break
+    for i in range(LANES):
+        least = min(least, floor[i])
+    return at, least
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

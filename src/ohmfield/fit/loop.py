@@ -77,14 +77,15 @@ def fit(
     run: str | os.PathLike[str] | None = None,
     progress: bool = True,
     callback: Callback[Model] | None = None,
+    scored: bool = True,
 ) -> FitResult[Model]:
     """Trains `field` in place on `signal` and returns it with its score.
 
     Adam with a cosine schedule on shuffled items: mean square error of points, cross-entropy of training examples.
     Which items a step takes depends on the seed and the step alone. With a `run` folder the same call after a kill goes
     on where it stopped and ends with the same bits; a finished run is read back. `callback(step, field)` runs after
-    each step. Raises `InputError` when the model does not fit the signal, the folder holds another run, or it cannot be
-    written.
+    each step; without `scored` nobody asks for the score. Raises `InputError` when the model does not fit the signal,
+    the folder holds another run, or it cannot be written.
     """
     options = options or suggested_options(field)
     _check(field, signal)
@@ -111,7 +112,7 @@ def fit(
     finally:
         if folder is not None and training.whole:  # also on ctrl-c or a failing callback
             training.save(folder)
-    score = _score(field, signal)
+    score = _score(field, signal) if scored else {}
     samples = training.step * min(options.batch, len(training.lesson))
     rate = samples / max(training.elapsed_s, 1e-9)
     if folder is not None:

@@ -45,10 +45,14 @@ class Points:
     def score(self, prediction: Float[Tensor, "num_points channels"]) -> dict[str, float]:
         """`psnr_dB`, and `ssim` of an image of 11x11 pixels or more; predictions are clipped to [0, peak] first."""
         clipped = prediction.detach().clamp(0.0, self.peak)
-        scores = {"psnr_dB": psnr(clipped, self.values, self.peak)}
+        scores = {"psnr_dB": self.psnr_dB(prediction)}
         if len(self.shape) == 2 and min(self.shape) >= SSIM_WINDOW:
             scores["ssim"] = ssim(self.as_image(clipped), self.as_image(self.values), self.peak)
         return scores
+
+    def psnr_dB(self, prediction: Float[Tensor, "num_points channels"]) -> float:
+        """The score of that name alone: of an image, a tenth of the time of all."""
+        return psnr(prediction.detach().clamp(0.0, self.peak), self.values, self.peak)
 
     def as_image(self, values: Float[Tensor, "num_points channels"] | None = None) -> Float[Tensor, "*shape channels"]:
         """`values` (the signal's own by default) on the grid, [height, width, C], clipped to [0, peak]."""

@@ -160,9 +160,13 @@ def _try_gains(
 ) -> _Tried:
     banks = unit.array.conversions_per_weight(layer.plan.weight_bits)
     of_bank, of_layer, clipped = [], [], []
-    for gain in unit.adc.choices():
+    choices = unit.adc.choices()
+    for gain in choices:
         driving = layer.plan.driving((gain,) * banks)
         array = _lowered(layer, unit, driving.gains, programmed)
+        if len(choices) == 1:  # nothing to compare: what clips is all that is asked
+            share = _clipped(array, inputs, bank_steps(unit, driving))
+            return _Tried(np.zeros((1, len(share))), np.zeros(1), share[None])
         errors, exact, share = _errors(array, inputs, bank_steps(unit, driving))
         step = output_step(unit, driving, Causes())
         of_bank.append(np.mean(errors**2, axis=(1, 2)) * step**2)
@@ -205,14 +209,31 @@ def _errors(
         errors[bank] += weight * np.where(made[:, None], code, 0)
     for bank, step in enumerate(steps):
         values = conversion_values(array, inputs, bank) / (array.grid * step)  # [groups, planes, vectors, outputs]
-        low, high = array.codes[bank].min(), array.codes[bank].max()
-        if not array.rows_per_read:  # which takes no more rows than the range holds
-            clipped[bank] = np.mean((values >= high + 0.5) | (values < low - 0.5))  # half rounds up
+        clipped[bank] = _outside(array, bank, values)
         for group, planes in enumerate(np.einsum("gpvo,p->gvo", values, array.plane_weights.astype(np.float64))):
             sums = of_bank(array.bank_weights, group, bank) * planes
             errors[bank] -= sums
             exact += sums
     return errors, exact, clipped
+
+
+def _clipped(
+    array: LoweredArray, inputs: Int[np.ndarray, "vectors inputs"], steps: Float[np.ndarray, " banks"]
+) -> Float[np.ndarray, " banks"]:
+    """The share of each bank's conversions that clips."""
+    return np.array(
+        [
+            _outside(array, bank, conversion_values(array, inputs, bank) / (array.grid * step))
+            for bank, step in enumerate(steps)
+        ]
+    )
+
+
+def _outside(array: LoweredArray, bank: int, values: Float[np.ndarray, "groups planes vectors outputs"]) -> float:
+    """The share of `values`, in steps, that the codes of `bank` do not reach; half rounds up."""
+    if array.rows_per_read:  # which takes no more rows than the range holds
+        return 0.0
+    return float(np.mean((values >= array.codes[bank].max() + 0.5) | (values < array.codes[bank].min() - 0.5)))
 
 
 def _histogram(

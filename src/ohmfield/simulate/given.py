@@ -32,10 +32,11 @@ class Given:
     items: float  # of one inference
     inference: str
     note: str  # what calibration saw
+    alone: Callable[[Float[Tensor, "items *outputs"]], float] | None = field(default=None, repr=False)  # `metric` only
 
     def headline(self, outputs: Float[Tensor, "items *outputs"]) -> float:
         """The score called `metric`."""
-        return self.score(outputs)[self.metric]
+        return self.score(outputs)[self.metric] if self.alone is None else self.alone(outputs)
 
 
 def given(data: Data, model: nn.Module, points: int = 4096, calibrate: Tensor | None = None) -> Given:
@@ -51,7 +52,7 @@ def given(data: Data, model: nn.Module, points: int = 4096, calibrate: Tensor | 
     if isinstance(data, Points):
         chosen = Noise(0).at("calibration").uniform((points, data.dim)) if calibrate is None else calibrate
         what = f"{points} coordinates between those that are scored" if calibrate is None else _theirs(calibrate)
-        return Given(data.coords, data.score, "psnr_dB", chosen, float(len(data)), "frame", what)
+        return Given(data.coords, data.score, "psnr_dB", chosen, float(len(data)), "frame", what, data.psnr_dB)
     if isinstance(data, Examples):
         return _of_examples(data, calibrate)
     inputs, targets = _parts(data)

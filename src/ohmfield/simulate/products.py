@@ -32,7 +32,7 @@ class Product(Protocol):
     def run(
         self, codes: Int[np.ndarray, "vectors inputs"], first: int
     ) -> tuple[Int[np.ndarray, "vectors outputs"], Counts]:
-        """int64 outputs and counts; `first` is the number of the first vector."""
+        """Whole outputs, int64 or int32, and counts; `first` is the number of the first vector."""
         ...
 
 

@@ -9,8 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ohmfield import tally
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.units import Crossbar
+from ohmfield.fields.field import Field
 from ohmfield.simulate.choose import product_of
 from ohmfield.simulate.columns import corrected
 from ohmfield.simulate.conversion import IDEAL, Causes
@@ -20,6 +22,10 @@ from ohmfield.simulate.layers import Pass, current_pass
 from ohmfield.simulate.programmed import Programmed
 from ohmfield.simulate.writing import program_layer
 from ohmfield.spec import InputError
+
+KEPT = 2**25  # features that an encoding may leave behind: 128 MB
+Encoded = dict[int, tuple[Tensor, tally.Tally]]
+"""Features of a chunk and what their encoding counted, by the chunk's first item."""
 
 
 def program(
@@ -76,6 +82,39 @@ def starting_at(first: int, items: int = 1) -> Iterator[Pass]:
         yield made
     finally:
         current_pass.reset(token)
+
+
+@contextmanager
+def encoded_once(module: nn.Module, kept: Encoded) -> Iterator[None]:
+    """While open, the encoding of a field reads back what `kept` holds of a chunk, and fills it: features and counts.
+
+    A digital encoding gives the same words whatever the products behind it do, so runs of one set of inputs on several
+    instances, or with several causes, share one `kept`. A hash grid takes most of a run. Other models run as they are.
+    """
+    if not isinstance(module, Field) or chip_layers(module.encoding):
+        yield
+        return
+    inner = module.encoding.forward
+
+    def forward(coords: Tensor) -> Tensor:
+        first = (current_pass.get() or Pass()).first
+        if first not in kept:
+            counted = tally.Tally()
+            with counted.listen():
+                features = inner(coords)
+            if sum(each.numel() for each, _ in kept.values()) + features.numel() <= KEPT:
+                kept[first] = features, counted
+        else:
+            features, counted = kept[first]
+        for operator, counts in counted.counts.items():
+            tally.count(operator, **counts)
+        return features
+
+    module.encoding.forward = forward
+    try:
+        yield
+    finally:
+        del module.encoding.forward
 
 
 @torch.no_grad()

@@ -46,13 +46,13 @@ class MomentMatchedProduct:
     def run(
         self, codes: Int[np.ndarray, "vectors inputs"], first: int
     ) -> tuple[Int[np.ndarray, "vectors outputs"], Counts]:
-        """Outputs in units of `step` levels; counts as the arrays would make them."""
+        """int32 outputs in units of `step` levels; counts as the arrays would make them."""
         many = len(self.copies)
         if many == 1:
             own = self.copies[0]
             out = own.plane.finished(codes, own.values, self.noise.at("moments", 0), first)
             return out, self.order.count(codes)
-        out = np.empty((len(codes), self.copies[0].values.shape[1]), dtype=np.int64)
+        out = np.empty((len(codes), self.copies[0].values.shape[1]), dtype=np.int32)
         for start in range(min(many, len(codes))):
             copy = (first + start) % many
             own = self.copies[copy]
@@ -80,7 +80,7 @@ def matched(
     copies = []
     for copy, array in enumerate(product.copies):
         exact, _ = product.of_copy(copy, product.noise.at("fit", copy)).run(inputs, 0)
-        plane = BytePlane(_byte_weights(array, product))
+        plane = BytePlane(_byte_weights(array, product), signed=order.drive != "unsigned")
         copies.append(Moments(plane, _fit(plane.sums(inputs).astype(np.float64), exact.astype(np.float64))))
     return MomentMatchedProduct(copies, product.step, product.noise, order)
 

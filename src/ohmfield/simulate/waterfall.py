@@ -16,7 +16,7 @@ from ohmfield.simulate.conversion import IDEAL, Causes
 from ohmfield.simulate.convert import chip_layers
 from ohmfield.simulate.products import ExactProduct
 from ohmfield.simulate.programmed import Programmed
-from ohmfield.simulate.run import install, predict
+from ohmfield.simulate.run import Encoded, encoded_once, install, predict
 from ohmfield.simulate.statistical import match_moments
 from ohmfield.tally import Tally
 
@@ -63,7 +63,7 @@ def waterfall(
     through converters is moment-matched on those inputs. `say` hears how far it is.
     """
     scores: list[tuple[str, float]] = []
-    exact, picture, tally = False, None, Tally()
+    exact, picture, tally, kept = False, None, Tally(), Encoded()
     for cause, causes in steps(chip):
         say(f"run: {cause}")
         install(module, chip, programmed, causes, say)
@@ -73,7 +73,7 @@ def waterfall(
         now_exact = all(product is None or isinstance(product, ExactProduct) for product in products)
         if picture is None or not (exact and now_exact):
             tally = Tally()
-            with tally.listen():
+            with tally.listen(), encoded_once(module, kept):
                 picture = predict(module, coords)
         exact = now_exact
         scores.append((cause, score(picture)))
