@@ -4,8 +4,8 @@
 
 Each peer runs in an interpreter of its own (`cost_peers_side.py`). AccelForge: Python 3.12, `pip install
 accelforge==1.0.467`; FOLDER is examples/arches/compute_in_memory of a clone of
-https://github.com/Accelergy-Project/accelforge. ZigZag: Python 3.11, `pip install zigzag-dse==3.9.1 six`. Without a path
-the answer stored in results/cost_peers.json is taken, and the table is made again from it.
+https://github.com/Accelergy-Project/accelforge. ZigZag: Python 3.11, `pip install zigzag-dse==3.9.1 six`. Without a
+path the answer stored in results/cost_peers.json is taken, and the table is made again from it.
 
 Three networks of plain layers, each on inputs of its own, one after the other: an MLP of 2-256-256-256-3 at 64 x 64
 points, the four matrices of a ViT-B/16 block at 197 tokens, ResNet-18 at 224 x 224. Processor seconds, mapping counted;
@@ -35,6 +35,7 @@ from common import RESULTS, cpu_name, show, write
 from ohmfield.chip.anchors import without
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.files import load_chip
+from ohmfield.chip.units import Crossbar, DigitalCim
 from ohmfield.cost.bill import PJ_PER_MJ, UM2_PER_MM2, Bill
 from ohmfield.cost.evaluate import evaluate
 from ohmfield.mapping.place import place
@@ -49,17 +50,23 @@ Record = dict[str, Any]
 
 # What ZigZag is told of a chip; of AccelForge's only the name and the weight bits, the rest are its own files.
 # Sizes: outputs, inputs, banks. Cells: bits of one group, mm2 of one (CACTI, in ZigZag-IMC's validation of the chip).
+BANKED = ["D1", "D2", "D3"]
 ZIGZAG_CHIPS: list[Record] = [
     {
         "name": "aimc_jssc_2023",
         "base": "aimc",
-        "array": {"bit_serial_precision": 2, "adc_resolution": 5, "dimensions": ["D1", "D2", "D3"], "sizes": [12, 16, 4]},
+        "array": {
+            "bit_serial_precision": 2,
+            "adc_resolution": 5,
+            "dimensions": ["D1", "D2", "D3"],
+            "sizes": [12, 16, 4],
+        },
         "cells": {"size": 8, "area": 0.03604507 / 32 / (12 * 16)},
     },
     {
         "name": "dimc_isscc_2022",
         "base": "dimc",
-        "array": {"bit_serial_precision": 2, "dimensions": ["D1", "D2", "D3"], "sizes": [6, 32, 64]},
+        "array": {"bit_serial_precision": 2, "dimensions": BANKED, "sizes": [6, 32, 64]},
         "cells": {"size": 8, "area": 0.00065545 / (6 * 32)},
     },
 ]
@@ -100,7 +107,8 @@ COMPONENT: dict[str, str] = {
     "memory dram": "dram",
 }
 MACRO = ("cells", "drivers", "adc", "adder_tree", "shift_add", "control")
-SHOWN = (*MACRO, "requantiser", "buffer", "dram", "programming", "host", "leakage")
+MEMORIES = ("buffer", "dram", "programming", "host")  # the host brings weights where a chip has no DRAM
+SHOWN = (*MACRO, "requantiser", *MEMORIES, "leakage")
 
 
 def layer(inputs: int, outputs: int, rows: int, columns: int, kernel: int = 1, stride: int = 1) -> Layer:
@@ -118,9 +126,12 @@ def resnet18() -> list[Layer]:
     return [*layers, layer(512, 1000, 1, 1)]
 
 
+VIT_BLOCK = ((768, 2304), (768, 768), (768, 3072), (3072, 768))
 NETWORKS: dict[str, list[Layer]] = {
     "mlp": [layer(before, after, 64, 64) for before, after in pairwise((2, 256, 256, 256, 3))],
-    "transformer": [layer(before, after, 197, 1) for before, after in ((768, 2304), (768, 768), (768, 3072), (3072, 768))],
+    "transformer": [
+        layer(before, after, 197, 1) for before, after in ((768, 2304), (768, 768), (768, 3072), (3072, 768))
+    ],
     "resnet18": resnet18(),
 }
 
@@ -130,7 +141,9 @@ class Layers(nn.Module):
 
     def __init__(self, layers: list[Layer]) -> None:
         super().__init__()
-        self.sizes = layers
+        for number, one in enumerate(layers):
+            image = torch.zeros(1, one["inputs"], one["rows"] * one["stride"], one["columns"] * one["stride"])
+            self.register_buffer(f"image{number}", image)
         self.layers = nn.ModuleList(
             nn.Conv2d(one["inputs"], one["outputs"], one["kernel"], one["stride"], one["kernel"] // 2, bias=False)
             for one in layers
@@ -138,9 +151,8 @@ class Layers(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Nothing of use: shapes are what counts."""
-        for one, convolution in zip(self.sizes, self.layers, strict=True):
-            height, width = one["rows"] * one["stride"], one["columns"] * one["stride"]
-            convolution(torch.zeros(len(x), one["inputs"], height, width))
+        for number, convolution in enumerate(self.layers):
+            convolution(getattr(self, f"image{number}").expand(len(x), -1, -1, -1))
         return x
 
 
@@ -222,6 +234,21 @@ def bill_of(shapes: Shapes, chip: Chip, weight_bits: int, share: float | None = 
     return evaluate(chip, workload, place(shapes, chip, weight_bits=weight_bits))
 
 
+def unit_costs(chip: Chip, weight_bits: int) -> dict[str, float]:
+    """pJ of one action each, mid, leaves only: what a difference in energy comes from where counts are equal."""
+    process, unit = chip.process, next(iter(chip.units.values()))
+    costs = {"shift_add": unit.shift_add(process, 24), "drive": unit.drive(process)}
+    if isinstance(unit, Crossbar):
+        mean_uS = float(unit.cell.mean_uS(unit.default_fill))
+        costs |= {"conversion": unit.adc.conversion(process), "conversion with its line": unit.convert(process)}
+        costs |= {"cell read": unit.cell.read(process, mean_uS, unit.array)}
+        costs |= {"amplifier": unit.cell.sense(process), "cell write": unit.cell.write(process)}
+    elif isinstance(unit, DigitalCim):
+        costs |= {"add": unit.add(process, weight_bits), "bit write": unit.write(process)}
+    memories = {"buffer read": chip.buffer.read(process), "buffer write": chip.buffer.write(process)}
+    return {name: float(cost.energy_pJ[MID, 0]) for name, cost in (costs | memories).items()}
+
+
 def energies(bill: Bill) -> dict[str, float]:
     """pJ by component, mid."""
     return {name: mid * PJ_PER_MJ for name, (_, mid, _) in bill.by_component().items()}
@@ -246,6 +273,7 @@ def ours(chip_name: str, network: str, shapes: Shapes) -> Record:
         "total_pJ": [low, mid, high],
         "energy_as_theirs_pJ": energies(alike),
         "energy_held_out_pJ": energies(held_out),
+        "unit_pJ": unit_costs(chip, weight_bits),
         "latency_ns": bill.latency_ms[1] * 1e6,
         "interval_ns": 1e9 / bill.frames_per_s[1],
         "area_um2": {name: value for name, value in area.items() if value},
@@ -264,13 +292,20 @@ def compared(mine: Record, theirs: Record) -> Record:
     names = [name for name in SHOWN if name in my_parts or name in their_parts]
     names += [name for name in their_parts if name not in names]
     split = {name: [my_parts.get(name, 0.0) / 1e6, their_parts.get(name, 0.0) / 1e6] for name in names}
-    macro = [sum(split[name][side] for name in MACRO if name in split) for side in (0, 1)]
+
+    def both(names: tuple[str, ...]) -> list[float]:
+        return [sum(split[name][side] for name in names if name in split) for side in (0, 1)]
+
+    macro = both(MACRO)
+    held_out = sum(value for name, value in mine["energy_held_out_pJ"].items() if name in MACRO) / 1e6
     my_area = sum(value for name, value in mine["area_um2"].items() if name in MACRO) / UM2_PER_MM2
     return {
         "chip": chip,
         "network": mine["network"],
         "macro_uJ": macro,
         "macro_ratio": macro[0] / macro[1],
+        "macro_held_out_uJ": held_out,
+        "memories_uJ": both(MEMORIES),
         "total_uJ": [sum(pair[side] for pair in split.values()) for side in (0, 1)],
         "components_uJ": split,
         "latency_ms": [mine["latency_ns"] / 1e6, theirs["latency_ns"] / 1e6],
@@ -278,6 +313,19 @@ def compared(mine: Record, theirs: Record) -> Record:
         "seconds": [mine["seconds"], theirs["seconds"]],
         "seconds_ratio": theirs["seconds"] / mine["seconds"],
     }
+
+
+def per_event(mine: list[Record]) -> Record:
+    """pJ of single events on each chip, the same for every network."""
+    events: Record = {}
+    for run in mine:
+        unit: dict[str, float] = run["unit_pJ"]
+        event = {"addition": unit["shift_add"], "drive": unit["drive"]}
+        if "conversion" in unit:
+            event |= {"conversion": unit["conversion"], "line": unit["conversion with its line"] - unit["conversion"]}
+            event |= {"conversion_with_line": unit["conversion with its line"], "cell_fJ": unit["cell read"] * 1e3}
+        events[run["chip"]] = event
+    return events
 
 
 def table(rows: list[Record]) -> None:
@@ -333,7 +381,17 @@ def main() -> None:
     answers = {(run["chip"], run["network"]): run for peer in peers.values() for run in peer["runs"]}
     rows = [compared(run, answers[key]) for run in mine if (key := (run["chip"], run["network"])) in answers]
     table(rows)
-    write("cost_peers", {"compared": rows, "tracing_seconds": tracing, "ours": mine, "peers": peers})
+    by_chip: Record = {chip: {row["network"]: row for row in rows if row["chip"] == chip} for chip in CHIPS}
+    write(
+        "cost_peers",
+        {
+            "compared": by_chip,
+            "per_event_pJ": per_event(mine),
+            "tracing_seconds": tracing,
+            "ours": mine,
+            "peers": peers,
+        },
+    )
 
 
 if __name__ == "__main__":

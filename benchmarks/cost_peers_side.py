@@ -2,8 +2,9 @@
 
     PYTHON benchmarks/cost_peers_side.py accelforge|zigzag JOB.json ANSWER.json
 
-The job names layers by their sizes; a layer is a convolution, a matrix times vectors one of 1 x 1. Seconds are processor
-seconds of this process and of what it starts, import not counted, mapping counted; what a peer keeps on disk is warm.
+The job names layers by their sizes; a layer is a convolution, a matrix times vectors one of 1 x 1. Seconds are
+processor seconds of this process and of what it starts, import not counted, mapping counted; what a peer keeps on
+disk is warm.
 """
 
 from __future__ import annotations
@@ -42,7 +43,12 @@ def einsums(layers: list[Layer], weight_bits: int) -> str:
     lines += ["workload:", f"  bits_per_value: {{weight: {weight_bits}, input: 8, output: 8}}", "  einsums:"]
     for i, layer in enumerate(layers):
         stride, kernel = layer["stride"], layer["kernel"]
-        ranges = {f"p{i}": layer["rows"], f"q{i}": layer["columns"], f"c{i}": layer["inputs"], f"m{i}": layer["outputs"]}
+        ranges = {
+            f"p{i}": layer["rows"],
+            f"q{i}": layer["columns"],
+            f"c{i}": layer["inputs"],
+            f"m{i}": layer["outputs"],
+        }
         if kernel > 1:
             ranges |= {f"r{i}": kernel, f"s{i}": kernel}
             read = f"I{i}[c{i}, H: p{i} * {stride} + r{i}, W: q{i} * {stride} + s{i}] * W{i}[r{i}, s{i}, c{i}, m{i}]"
@@ -118,7 +124,7 @@ def zigzag_layers(layers: list[Layer]) -> list[dict[str, Any]]:
 
 
 def zigzag_chip(yaml: Any, inputs: Path, chip: dict[str, Any], folder: str) -> tuple[str, str]:
-    """Files of a macro of `chip` under the memories of ZigZag's own example of its kind, and of the loops it unrolls."""
+    """Files of a macro of `chip` under the memories of ZigZag's example of its kind, and of the loops it unrolls."""
     with open(inputs / "hardware" / f"{chip['base']}.yaml") as file:
         made = yaml.safe_load(file)
     array = made["operational_array"]
@@ -133,7 +139,7 @@ def zigzag_chip(yaml: Any, inputs: Path, chip: dict[str, Any], folder: str) -> t
         if banks:
             entry["spatial_mapping_hint"]["D3"] = ["K"] if entry["name"] == "default" else ["G"]
     hardware, mapping = Path(folder) / "hardware.yaml", Path(folder) / "mapping.yaml"
-    hardware.write_text(yaml.safe_dump(made))
+    hardware.write_text(yaml.safe_dump(made, sort_keys=False))  # the order is the hierarchy
     mapping.write_text(yaml.safe_dump(loops))
     return str(hardware), str(mapping)
 
