@@ -17,7 +17,7 @@ import resource
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ def einsums(layers: list[Layer], weight_bits: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def accelforge(job: dict[str, Any]) -> Answer:
+def accelforge(job: dict[str, Any]) -> Iterator[Answer]:
     """One macro of each chip; inputs and outputs come from a memory that costs nothing, as its notebooks have it."""
     sys.path.insert(0, job["accelforge_examples"])
     af = importlib.import_module("accelforge")
@@ -68,7 +68,6 @@ def accelforge(job: dict[str, Any]) -> Answer:
     importlib.import_module("accelforge.util.parallel").set_n_parallel_jobs(1)
     mappings = importlib.import_module("accelforge.mapper.FFM.mappings").Mappings
     mappings.render = lambda *_, **__: ""  # it draws each mapping with graphviz: no part of the estimate
-    runs = []
     for chip, weight_bits in job["chips"]:
         get_spec(chip, add_dummy_main_memory=True).map_workload_to_arch(print_progress=False)  # warms its cache
         area = get_spec(chip).calculate_component_costs().arch.per_component_total_area
@@ -86,20 +85,16 @@ def accelforge(job: dict[str, Any]) -> Answer:
             energy = found.energy(per_component=True, per_action=True)
             split = {f"{part} {action}": float(value) * 1e12 for (part, action), value in energy.items() if value}
             counts = {f"{part} {action}": float(n) for (part, action), n in found.actions(per_component=True).items()}
-            runs.append(
-                {
-                    "chip": chip,
-                    "network": network,
-                    "seconds": spent,
-                    "macs": float(found.n_computes()),
-                    "energy_pJ": split,
-                    "actions": counts,
-                    "latency_ns": float(found.latency()) * 1e9,
-                    "area_um2": {part: float(value) * 1e12 for part, value in area.items() if value},
-                }
-            )
-            print(chip, network, f"{spent:.1f} s", file=sys.stderr)
-    return {"runs": runs, "versions": versions(("accelforge", "hwcomponents", "hwcomponents-neurosim"))}
+            yield {
+                "chip": chip,
+                "network": network,
+                "seconds": spent,
+                "macs": float(found.n_computes()),
+                "energy_pJ": split,
+                "actions": counts,
+                "latency_ns": float(found.latency()) * 1e9,
+                "area_um2": {part: float(value) * 1e12 for part, value in area.items() if value},
+            }
 
 
 # ---- ZigZag ------------------------------------------------------------------------------------------------------
@@ -144,15 +139,14 @@ def zigzag_chip(yaml: Any, inputs: Path, chip: dict[str, Any], folder: str) -> t
     return str(hardware), str(mapping)
 
 
-def zigzag(job: dict[str, Any]) -> Answer:
+def zigzag(job: dict[str, Any]) -> Iterator[Answer]:
     """The macros under ZigZag's own example memories: registers, one SRAM, DRAM."""
     yaml = importlib.import_module("yaml")
     api = importlib.import_module("zigzag.api")
     inputs = Path(importlib.import_module("zigzag").__file__ or "").parent / "inputs"
     logging.disable(logging.CRITICAL)
-    runs = []
-    for chip in job["chips"]:
-        for network, layers in job["networks"].items():
+    for network, layers in job["networks"].items():
+        for chip in job["chips"]:
             with tempfile.TemporaryDirectory() as folder:
                 hardware, mapping = zigzag_chip(yaml, inputs, chip, folder)
                 start = seconds()
@@ -167,9 +161,7 @@ def zigzag(job: dict[str, Any]) -> Answer:
                 )
                 spent = seconds() - start
             run = zigzag_run([entry[0] for entry in found[0][1]], float(clock_ns))
-            runs.append({"chip": chip["name"], "network": network, "seconds": spent, **run})
-            print(chip["name"], network, f"{spent:.1f} s", file=sys.stderr)
-    return {"runs": runs, "versions": versions(("zigzag-dse",))}
+            yield {"chip": chip["name"], "network": network, "seconds": spent, **run}
 
 
 def zigzag_run(layers: Iterable[Any], clock_ns: float) -> Answer:
@@ -202,16 +194,24 @@ def zigzag_run(layers: Iterable[Any], clock_ns: float) -> Answer:
     }
 
 
-def versions(names: tuple[str, ...]) -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in names}
+PEERS: dict[str, tuple[Callable[[dict[str, Any]], Iterator[Answer]], tuple[str, ...]]] = {
+    "accelforge": (accelforge, ("accelforge", "hwcomponents", "hwcomponents-adc", "hwcomponents-neurosim")),
+    "zigzag": (zigzag, ("zigzag-dse",)),
+}
 
 
 def main() -> None:
     peer, job_file, answer_file = sys.argv[1:4]
-    job = json.loads(Path(job_file).read_text())
-    answer = {"accelforge": accelforge, "zigzag": zigzag}[peer](job)
-    answer["python"] = sys.version.split()[0]
-    Path(answer_file).write_text(json.dumps(answer, indent=1) + "\n")
+    bills, packages = PEERS[peer]
+    answer: Answer = {
+        "runs": [],
+        "versions": {name: importlib.metadata.version(name) for name in packages},
+        "python": sys.version.split()[0],
+    }
+    for run in bills(json.loads(Path(job_file).read_text())):
+        answer["runs"].append(run)
+        Path(answer_file).write_text(json.dumps(answer, indent=1) + "\n")  # each as it comes: they take minutes
+        print(run["chip"], run["network"], f"{run['seconds']:.1f} s", file=sys.stderr)
 
 
 if __name__ == "__main__":
