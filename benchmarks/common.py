@@ -9,7 +9,8 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +58,21 @@ def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -
     Console(width=140).print(table)
 
 
+def installed() -> dict[str, str]:
+    """Versions of the packages that matter, of those that are there."""
+    found = {}
+    for package in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
 def write(name: str, figures: dict[str, Any]) -> Path:
     """Writes `results/<name>.json`: command, machine, versions, then `figures`; a peer's is `ratio_vs_<peer>`."""
     record = {
         "command": " ".join(["python", f"benchmarks/{name}.py", *sys.argv[1:]]),
         "machine": {"cpu": cpu_name(), "cores": os.cpu_count(), "system": platform.system()},
-        "versions": {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}},
+        "versions": {"python": platform.python_version(), **installed()},
         **figures,
     }
     RESULTS.mkdir(exist_ok=True)

@@ -1,7 +1,8 @@
 """What pages do not say themselves: every field of a chip, from the records; every measured number, from its file.
 
 `<!-- knobs -->` becomes the table of fields. `<!-- result: wires / seconds / 128 | .2f -->` becomes that value of
-`benchmarks/results/wires.json` in that format; a value that is not there stops the build.
+`benchmarks/results/wires.json` in that format; a value that is not there stops the build. `<!-- silicon: area_um2 -->`
+becomes one line per published row, `<!-- silicon sources -->` one per chip.
 """
 
 from __future__ import annotations
@@ -28,7 +29,45 @@ HEAD = ["| field | default | allowed | moves | what it is |", "|---|---|---|---|
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """The page with its tables and numbers."""
     markdown = RESULT.sub(result, markdown)
+    if "<!-- silicon" in markdown:
+        for quantity, unit in SILICON.items():
+            markdown = markdown.replace(f"<!-- silicon: {quantity} -->", silicon(quantity, *unit))
+        markdown = markdown.replace("<!-- silicon sources -->", silicon_sources())
     return markdown.replace("<!-- knobs -->", knobs()) if "<!-- knobs -->" in markdown else markdown
+
+
+# Quantities of `silicon.json`: head of the column, and what a value is multiplied by.
+SILICON = {"energy_fJ_per_MAC": ("fJ per MAC", 1.0), "area_um2": ("mm2", 1e-6)}
+
+
+def silicon(quantity: str, unit: str, scale: float) -> str:
+    """One line per row that reports `quantity`: reported, ours with its 80 % interval, and what ours is made of."""
+    lines = [f"| row | reported, {unit} | ours | 80 % interval | times | made of |", "|---|---|---|---|---|---|"]
+    for name, facts in json.loads((RESULTS / "silicon.json").read_text())["row"].items():
+        if quantity in facts:
+            found = facts[quantity]
+            reported, model, (low, high) = found["reported"], found["model"], found["interval"]
+            whole = sum(found["parts"].values())
+            shares = sorted(found["parts"].items(), key=lambda part: -part[1])[:3]
+            made = ", ".join(f"{part.replace('_', ' ')} {100 * value / whole:.0f} %" for part, value in shares)
+            cells = [
+                name if facts["group"] == "silicon" else f"{name} ({facts['group']})",
+                *(f"{reported * scale:.4g}", f"{model * scale:.3g}", f"{low * scale:.3g} … {high * scale:.3g}"),
+                *(f"{model / reported:.2f}", made),
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def silicon_sources() -> str:
+    """One line per chip: source, boundary, what is assumed, and the constants it held up when the rows were frozen."""
+    lines = ["| chip | source | boundary | assumed | constants taken from it |", "|---|---|---|---|---|"]
+    columns, seen = ("chip", "source", "boundary", "assumed", "held_up"), set[tuple[str, str]]()
+    for facts in json.loads((RESULTS / "silicon.json").read_text())["row"].values():
+        if (facts["chip"], facts["assumed"]) not in seen:
+            seen.add((facts["chip"], facts["assumed"]))
+            lines.append(f"| {' | '.join(facts[column] for column in columns)} |")
+    return "\n".join(lines)
 
 
 def result(match: re.Match[str]) -> str:

@@ -27,6 +27,8 @@ CHOICES: dict[str, list[Any]] = {
     "overflow": ["wrap"],
     "readout": ["current", "time"],
     "capacitor_fF": [0.1],
+    "multiply": ["discharge"],
+    "chain_rows": [8],
     "subtract": ["digital"],
     "fraction_of": ["g_max", "target"],
     "rule": ["float", "truncated"],
@@ -61,6 +63,15 @@ CHOICES: dict[str, list[Any]] = {
     "nonlinearity_per_V": [8.0],
     "measured_column_sums": [ColumnSums(reads=1)],
     "reads": [1, 64],
+    "standard": ["hbm3"],
+    "pJ_per_bit": [5.0],
+    "bandwidth_GBps": [100.0],
+    "burst_bits": [4096],
+    "idle_mW": [5.0],
+    "points": [],  # one is chosen by `process.at`
+    "order": [2],
+    "components": [("buffer", "table_memory")],
+    "hops": [3.0],
 }
 
 
@@ -122,6 +133,13 @@ def approximate() -> Chip:
     return build(Chip, plain)
 
 
+def two_bits() -> Chip:
+    """`dcim-28nm` that multiplies two input bits a cycle."""
+    plain = to_plain(load("dcim-28nm"))
+    plain["units"]["digital_cim"]["input_bits_per_cycle"] = 2
+    return build(Chip, plain)
+
+
 def analog_sram() -> Chip:
     plain = to_plain(load("rram-40nm"))
     plain["units"]["crossbar"]["array"] |= {"cell_bits": 1, "read_voltage_V": 0.9, "encoding": "offset"}
@@ -149,11 +167,27 @@ def measuring() -> Chip:
     return build(Chip, plain)
 
 
+def averaging() -> Chip:
+    """`rram-40nm` whose columns float: their voltage is what is converted."""
+    return with_crossbar(array={"readout": "voltage_average"})
+
+
 def with_cell(encoding: Any = "differential", **cell: Any) -> Chip:
     """`rram-40nm` with another cell; an offset shows the pedestal of one that errs in nothing."""
     plain = to_plain(load("rram-40nm"))
     plain["units"]["crossbar"]["array"]["encoding"] = encoding
     plain["units"]["crossbar"]["cell"] = {"g_min_uS": 1.0, "g_max_uS": 12.0, **cell}
+    return build(Chip, plain)
+
+
+def composed() -> Chip:
+    """`rram-40nm` with a network, its buffer on a tier above, four chips of it, and memories that are switched off."""
+    plain = to_plain(load("rram-40nm"))
+    plain["network"] = {"kind": "mesh", "hops": 2.0}
+    plain["stacked"] = {"components": ["buffer"], "link": {"kind": "tsv"}}
+    plain["many"] = {"count": 4, "link": {"kind": "chip-to-chip"}}
+    plain["gating"] = [{"components": ["buffer", "adc"]}]
+    plain["units"]["crossbar"]["num_arrays"] = 40
     return build(Chip, plain)
 
 
@@ -171,9 +205,11 @@ WIRES = {"row_ohm": 5.0, "column_ohm": 5.0, "driver_ohm": 50.0, "sense_ohm": 50.
 CHIPS = {
     "rram-40nm": load("rram-40nm"),
     "dcim-28nm": load("dcim-28nm"),
+    "composed": composed(),
     "analog sram": analog_sram(),
     "charge sharing": sharing_charge(),
     "pulses": pulsed(),
+    "averaging": averaging(),
     "pcm": drifting(),
     "measured rram": with_cell(kind="rram-measured", **WARM | {"g_min_uS": 10.0, "g_max_uS": 40.0}),
     "sonos": with_cell(kind="sonos", **WARM),
@@ -183,6 +219,7 @@ CHIPS = {
     "narrow sums": with_crossbar(array={"accumulator_bits": 14}),
     **{f"rram with {kind}": with_crossbar(adc={"kind": kind}) for kind in ADCS},
     "approximate dcim": approximate(),
+    "dcim of two bits": two_bits(),
     "rram with wires": with_crossbar(array={"wires": WIRES, "columns": 64}),
     "rram with dead lines": with_crossbar(
         cell={"stuck_low_rate": 0.01},
@@ -205,23 +242,35 @@ ELSEWHERE = {CROSSBAR + "adc." + name: "corrected" for name in ("columns_per_adc
 ELSEWHERE |= {CROSSBAR + f"array.spare_{lines}": "rram with dead lines" for lines in ("rows", "columns")}
 ELSEWHERE[CROSSBAR + "array.sum_x"] = "rram with offset"
 ELSEWHERE[CROSSBAR + "dac.jitter"] = "pulses"
+ELSEWHERE[CROSSBAR + "array.factor_bits"] = "averaging"
 ELSEWHERE[CROSSBAR + "cell.capacitor_fF"] = "charge sharing"
 ELSEWHERE[CROSSBAR + "array.overflow"] = "narrow sums"
 ELSEWHERE[CROSSBAR + "measured_column_sums"] = "zero points"
 ZERO_POINTS = ("zero points", "column sums")  # chips whose models have inputs with one
+ELSEWHERE[CROSSBAR + "cell.multiply"] = "analog sram"
+ELSEWHERE["units.digital_cim.booth"] = "dcim of two bits"
 # All of the first chip, and what each other one adds.
 ADDED: dict[str, str | tuple[str, ...]] = dict.fromkeys(CHIPS, "units.crossbar.adc.") | {
     "rram-40nm": "",
     "dcim-28nm": "units.",
+    "composed": ("network.", "stacked.", "many."),
     "analog sram": "units.crossbar.cell.",
     **dict.fromkeys(("measured rram", "sonos", "fefet", "rom"), "units.crossbar.cell."),
     "pulses": ("units.crossbar.array.readout", "units.crossbar.dac."),
+    "averaging": (
+        *("units.crossbar.array." + name for name in ("readout", "factor_bits", "rows_active", "subtract", "encoding")),
+        *("units.crossbar.array." + name for name in ("cell_bits", "read_voltage_V", "accumulator_bits")),
+        "units.crossbar.cell.",
+        "units.crossbar.dac.signed",
+        *("units.crossbar.adc." + name for name in ("bits", "enob", "step_levels", "gains", "inl", "gain_std")),
+    ),
     "charge sharing": (
         *("units.crossbar.array." + name for name in ("readout", "rows_active", "read_voltage_V")),
         "units.crossbar.cell.",
     ),
     "pcm": ("units.crossbar.cell.", "units.crossbar.compensate."),
     "approximate dcim": "units.digital_cim.approximate.",
+    "dcim of two bits": "units.digital_cim.booth",
     "rram with wires": "units.crossbar.array.wires.",
     "rram with offset": "units.crossbar.array.sum_x",
     "narrow sums": "units.crossbar.array.overflow",

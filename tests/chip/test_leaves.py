@@ -157,15 +157,12 @@ def test_sram_meets_the_table_and_grows_with_size() -> None:
     assert mid(Sram(kilobytes=64).read(at_22).latency_ns) == pytest.approx(0.98)
     reads = [mid(Sram(kilobytes=size).read(PROCESS).energy_pJ) for size in (0.25, 1, 3, 8, 50, 700, 9000)]
     assert np.all(np.diff(reads) > 0)
-    # A word four times as wide costs 0.7 x 4 + 0.3 times as much.
-    wide, narrow = (mid(Sram(word_bits=bits).read(PROCESS).energy_pJ) for bits in (256, 64))
-    assert wide / narrow == pytest.approx(3.1)
     assert Sram(word_bits=64).accesses(65) == 2
 
 
 @pytest.mark.parametrize("node", [3, 14, 22, 30, 65, 90, 180])
 def test_sram_grows_with_the_node(node: float) -> None:
-    small, large = (Process(node_nm=n, supply_V=0.9, clock_GHz=0.5) for n in (node * 0.9, node))
+    small, large = (Process(node_nm=n, supply_V=0.9, clock_GHz=0.5, extrapolate=True) for n in (node * 0.9, node))
     assert np.all(Sram().part(large).area_um2 > Sram().part(small).area_um2)
 
 
@@ -195,9 +192,9 @@ def test_lanes_are_area() -> None:
 
 
 def test_dram_and_roofline() -> None:
-    moved = Dram(pJ_per_bit=8.0, bandwidth_GBps=10.0).transfer(8e3)
-    assert mid(moved.energy_pJ) == pytest.approx(64e3)
-    assert mid(moved.latency_ns) == pytest.approx(100.0)
+    moved = Dram(pJ_per_bit=8.0, bandwidth_GBps=10.0).transfer(32 * 256)
+    assert mid(moved.energy_pJ) == pytest.approx(8 * 32 * 256)
+    assert mid(moved.latency_ns) == pytest.approx(32 * 32 / 10.0)
     plain = Roofline(
         name="x", source="x", peak_GFLOPs=100, bandwidth_GBps=10, idle_W=1, busy_W=2, utilisation=0.5, streaming=0.5
     )

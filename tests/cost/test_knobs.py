@@ -59,6 +59,8 @@ BETTER: list[tuple[str, Any, Any]] = [
     (CROSSBAR + "array.spare_rows", 0, 1),
     (CROSSBAR + "array.spare_columns", 0, 1),
     (CROSSBAR + "array.spare_columns", 4, 8),
+    (CROSSBAR + "array.factor_bits", 6, 8),
+    (CROSSBAR + "array.factor_bits", None, 6),
     (CROSSBAR + "array.read_voltage_V", 0.2, 0.3),
     (CROSSBAR + "array.read_ns", 10.0, 15.0),
     (CROSSBAR + "cell.g_max_uS", 60.0, 90.0),
@@ -133,7 +135,8 @@ def test_a_knob_moves_the_bill_if_and_only_if_it_is_declared_to(name, path):
 
 @pytest.mark.parametrize(("path", "worse", "better"), BETTER, ids=lambda value: str(value))
 def test_a_better_picture_costs_more_energy_area_or_time(path, worse, better):
-    chip = CHIPS["rram with wires" if ".wires." in path else "pulses" if path.endswith("jitter") else "rram-40nm"]
+    special = {".wires.": "rram with wires", "dac.jitter": "pulses", "array.factor_bits": "averaging"}
+    chip = CHIPS[next((name for part, name in special.items() if part in path), "rram-40nm")]
     cheap, dear = (
         evaluate(other, EVERYTHING, placed(other))
         for other in (changed(chip, path.split("."), value) for value in (worse, better))

@@ -48,7 +48,16 @@ class Array:
     readout: ReadoutName = knob(
         "both",
         "current",
-        doc="a column's current, the mean of capacitors connected, or current over pulses as wide as digits",
+        doc="a column's current, the voltage where it floats, the mean of capacitors connected, or current over pulses "
+        "as wide as digits",
+    )
+    factor_bits: int | None = knob(
+        "both",
+        8,
+        ge=2,
+        le=16,
+        doc="factor that undoes a column's division by its conductance, where voltages average;"
+        " none: one for all columns",
     )
     sum_x: Literal["digital", "analog"] = knob(
         "both", "digital", doc="inputs summed by a counter, or by reference columns with conversions of their own"
@@ -84,14 +93,18 @@ class Array:
         """What no source gives of its costs; every bill repeats it."""
         spare = (
             "a spare line is a whole line with its share of drivers and converters, a register of the address it "
-            "stands in for and a comparator; changing over takes no time, the test that finds bad lines is not billed"
+            "stands in for and a comparator; changing over takes no time; after a write a test reads row by row"
         )
         switched = (
             "the switches that turn a line from its driver to its converter for a transposed read are in neither, and "
             "load no line; a bill has no transposed products"
         )
-        spares = bool(np.any(np.asarray(self.spare_rows) + self.spare_columns))
-        return (spare,) * spares + (switched,) * bool(np.any(self.transposed))
+        return (spare,) * self.has_spares + (switched,) * bool(np.any(self.transposed))
+
+    @property
+    def has_spares(self) -> bool:
+        """Whether lines stand by for bad ones."""
+        return uniform(self.spare_rows > 0) or uniform(self.spare_columns > 0)
 
     @property
     def built_rows(self) -> Number:
@@ -112,6 +125,16 @@ class Array:
     def converts_pairs(self) -> bool:
         """Whether a conversion reads a pair of columns, subtracted before it: its codes are signed."""
         return self.written.sides == 2 and self.subtract == "analog"
+
+    @property
+    def averages(self) -> bool:
+        """Whether columns float and are read as a voltage, the average of their rows."""
+        return self.readout == "voltage_average"
+
+    @property
+    def column_factor_bits(self) -> Number:
+        """Bits of the factor that each code is multiplied by; 0 where there is none."""
+        return self.factor_bits if self.averages and self.factor_bits is not None else 0
 
     @property
     def fullest(self) -> float:

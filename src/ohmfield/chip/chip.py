@@ -6,11 +6,22 @@ from fnmatch import fnmatch
 from typing import Literal
 
 from ohmfield.chip.baseline import Roofline
+from ohmfield.chip.composition import ManyChips, Stacked
 from ohmfield.chip.digital import ActivationUnit, GatherUnit, Requantiser
-from ohmfield.chip.memory import Dram, Sram
+from ohmfield.chip.gating import PowerDomain
+from ohmfield.chip.links import LINKS
+from ohmfield.chip.links.base import Link
+from ohmfield.chip.memory import MEMORIES, Dram, Memory
 from ohmfield.chip.process import Process
 from ohmfield.chip.units import UNITS, Unit
+from ohmfield.quantities import Number
 from ohmfield.spec import family, knob, spec
+
+# Components of a bill that a power domain can hold.
+GATED = (
+    "cells", "drivers", "adc", "shift_add", "adder_tree", "control", "requantiser", "activation", "gather",
+    "table_memory", "buffer", "link",
+)  # fmt: skip
 
 
 @spec
@@ -39,18 +50,30 @@ class Chip:
     requantiser: Requantiser
     activation: ActivationUnit
     gather: GatherUnit | None = None
-    table_memory: Sram | None = None
-    buffer: Sram
+    table_memory: family(Memory, MEMORIES, default="sram") | None = None
+    buffer: family(Memory, MEMORIES, default="sram")
     dram: Dram | None = None
+    network: family(Link, LINKS) | None = None
+    stacked: Stacked | None = None
+    many: ManyChips | None = None
+    gating: tuple[PowerDomain, ...] = ()
     host: Roofline
     inferences_per_write: float = knob("cost", 1e6, gt=0, doc="inferences over which one programming is spread")
 
     def __post_init__(self) -> None:
+        unknown = {name for domain in self.gating for name in domain.components} - {*GATED}
+        if unknown:
+            raise ValueError(f"gating: {', '.join(sorted(unknown))} cannot be switched off; known: {', '.join(GATED)}")
         if not self.units:
             raise ValueError("units is empty; a chip needs at least one unit that holds weights")
         for rule in self.place:
             if rule.unit not in self.units:
                 raise ValueError(f"place: unit {rule.unit!r} is not one of {', '.join(self.units)}")
+
+    @property
+    def num_chips(self) -> Number:
+        """Chips of this description, side by side."""
+        return 1 if self.many is None else self.many.count
 
     def unit_for(self, path: str, position: str = "") -> str:
         """Name of the unit for a linear layer at `path`; `position` is `first`, `last` or empty."""

@@ -17,9 +17,12 @@ from ohmfield.chip.cells import CELLS
 from ohmfield.chip.cells.base import Cell
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.converters import ADCS
+from ohmfield.chip.links import LINKS, Link
+from ohmfield.chip.memory import MEMORIES, Memory, Sram
 from ohmfield.chip.units import UNITS, Unit
 
-FAMILIES: dict[type, dict[str, Any]] = {Cell: CELLS, Adc: ADCS, Unit: UNITS}
+FAMILIES: dict[type, dict[str, Any]] = {Cell: CELLS, Adc: ADCS, Unit: UNITS, Memory: MEMORIES, Link: LINKS}
+UNNAMED = (Sram,)  # their kind goes without saying
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ def chip_schema() -> dict[str, Any]:
 
 def _schema(cls: type, kind: str = "") -> dict[str, Any]:
     properties: dict[str, Any] = {"kind": {"const": kind}} if kind else {}
-    required = ["kind"] if kind else []
+    required = ["kind"] if kind and cls not in UNNAMED else []
     for name, field in _fields(cls).items():
         properties[name] = _field_schema(field)
         if field.is_required():

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ohmfield.chip.anchors import ZIGZAG_ANALOG, Anchored, analog_area, analog_energy, given
+from ohmfield.chip.process import Process
+from ohmfield.quantities import PJ_PER_FJ, ActionCost, Number, span
 
 # Capacitance of a row or column line per cell, in fF: at 0.9 V an energy anchor over 0.9^2 is a capacitance.
 LINE_FF = Anchored(
@@ -18,6 +22,7 @@ DRIVER_FF = Anchored(
     (
         analog_energy(48.0, 130, 0.9, "NeuRRAM, Nature 2022: word line driver 48 fF, 130 nm", ("NeuRRAM",)),
         analog_energy(417.0 / 0.81 - 128.0, 32, 0.9, "ISAAC design: 0.417 pJ per activation of a 128-cell row, 32 nm"),
+        given(2 / 3 * 128 * 0.35, "chain of fan-out 4 (logical effort): 2/3 of its load, 128 cells of 0.35 fF, 28 nm"),
     ),
 )
 DRIVER_UM2 = Anchored(
@@ -52,10 +57,10 @@ AMPLIFIER_FJ = Anchored(
     "column amplifier energy",
     (
         analog_energy(
-            10.62 * 2 * 256 - 4 * 300.0,
+            10.62 * 2 * 128 - 3 * 300.0,
             130,
-            1.3,
-            "NeuRRAM, Nature 2022 Fig 12b: neuron energy of a 1-bit input less its comparisons",
+            1.8,
+            "NeuRRAM, Nature 2022 Fig 12b: neuron of 128 MACs at a 1-bit input less three comparisons, 1.8 V",
             ("NeuRRAM",),
         ),
         analog_energy(65.0, 22, 0.85, "NeuroSim 1.4: column current term, 10 kohm, 8 b, 22 nm"),
@@ -76,12 +81,25 @@ SAMPLER_UM2 = Anchored(
         analog_area(5.0, 65, "TIMELY design: sub-buffer, 65 nm"),
     ),
 )
-# Charge one cell of an SRAM array with a capacitor takes from the supply, in fF.
-CHARGE_FF = Anchored(
-    "switched capacitance of an analog SRAM cell",
+# Charge one unit capacitor of an SRAM cell takes from the supply, in fF.
+CAPACITOR_FF = Anchored(
+    "unit capacitor of an SRAM cell",
     (
         analog_energy(9700 / 2304 / 0.85**2, 65, 0.9, "Jia JSSC 2020: array 9.7 pJ per 2304 cells, 0.85 V", ("Jia",)),
-        analog_energy(48.85 / 8, 22, 0.9, "Wang Fig 22a: MAC array 48.85 fJ per 8 weight bits, 1.0 V", ("Wang",)),
-        given(0.35, "ZigZag-IMC: bit-line addition 0.35 fF per cell, 28 nm", ZIGZAG_ANALOG),
+        analog_energy(
+            48.85 / 8 / 3, 22, 0.9, "Wang Fig 22a: 48.85 fJ per 8 bits of a C-2C ladder, 3 C each, 1.0 V", ("Wang",)
+        ),
+        analog_energy(1.25, 22, 0.9, "NeuroSim capacitor density 2.3 fF/um2 at 22 nm over four 6T cells"),
     ),
 )
+
+
+def held_column(process: Process, mean_uS: Number, rows: Number, read_V: Number, held_ns: Number) -> ActionCost:
+    """A column held at its voltage for `held_ns` while its current is copied into the converter, from the supply.
+
+    The branch carries the current of all `rows` at their mean conductance, whatever is driven (class A): `V_dd I t`,
+    twice, once for the amplifier that holds the column and once for the copy. Between half of that and twice as much.
+    """
+    current_uA = mean_uS * np.asarray(read_V) * rows
+    energy_pJ = span(2.0, 1.0, 4.0) * np.asarray(process.supply_V) * current_uA * held_ns * PJ_PER_FJ
+    return ActionCost(energy_pJ)

@@ -1,14 +1,15 @@
-"""The process a chip is made in: node, supply, clock."""
+"""The process a chip is made in and the point it runs at: node, supply, clock, leakage."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 
 from ohmfield.chip import scaling
-from ohmfield.quantities import Number, PartCost, Span, span
-from ohmfield.spec import knob, spec
+from ohmfield.quantities import Number, PartCost, Span, span, uniform
+from ohmfield.spec import InputError, knob, spec
 
 # Idle logic and arrays in a low-power process. CACTI's 22 nm 1 MB array: 138 uW on 0.778 mm2; a high-performance
 # process leaks an order more. Taken for logic too, for want of a source (assumed).
@@ -18,12 +19,56 @@ NM_PER_UM = 1e3
 
 
 @spec
+class OperatingPoint:
+    """Supply, clock and leakage that go together, as a macro was measured at or a chip switches between."""
+
+    supply_V: float = knob("cost", gt=0.2, le=2.5, doc="digital supply")
+    clock_GHz: float = knob("cost", gt=0, le=5, doc="digital clock")
+    leakage: float = knob("cost", 1.0, gt=0, le=100, doc="of what leaks, over what its area would at that supply")
+
+
+@spec
 class Process:
     """Node and operating point; every cost leaf scales its sourced constants to it."""
 
     node_nm: float = knob("cost", ge=2, le=180, doc="technology node")
     supply_V: float = knob("cost", gt=0.2, le=2.5, doc="digital supply")
     clock_GHz: float = knob("cost", gt=0, le=5, doc="digital clock")
+    leakage: float = knob("cost", 1.0, gt=0, le=100, doc="of what leaks, over what its area would at that supply")
+    points: dict[str, OperatingPoint] = knob("label", {}, doc="named points; `at` gives the process at one of them")
+    extrapolate: bool = knob("label", False, doc="allow nodes outside 5 to 130 nm; every bill then says so")
+
+    def __post_init__(self) -> None:
+        low, high = scaling.SOURCED_NM
+        if not self.extrapolate and (uniform(self.node_nm < low) or uniform(self.node_nm > high)):
+            raise ValueError(
+                f"node {self.node_nm} nm is outside {low:g}..{high:g} nm, where scaling has a source; "
+                "set process.extrapolate: true to go on regardless"
+            )
+
+    def at(self, point: str) -> Process:
+        """This process at one of its `points`.
+
+        >>> low = OperatingPoint(supply_V=0.6, clock_GHz=0.1)
+        >>> Process(node_nm=28, supply_V=0.9, clock_GHz=0.5, points={"low": low}).at("low").supply_V
+        0.6
+        """
+        if point not in self.points:
+            raise InputError(f"operating point {point!r} is not known; known: {', '.join(self.points) or 'none'}")
+        chosen = self.points[point]
+        return replace(self, supply_V=chosen.supply_V, clock_GHz=chosen.clock_GHz, leakage=chosen.leakage)
+
+    @property
+    def extrapolated(self) -> tuple[str, ...]:
+        """What is scaled beyond its source; every bill repeats it. Of many designs, what holds for any."""
+        node = np.asarray(self.node_nm)
+        low, high = scaling.SOURCED_NM
+        lines = {
+            "below 7 nm the energy of gates ~ sqrt(node) and their area ~ node (a reading of the IRDS)": node < 7.0,
+            f"node below {low:g} nm": node < low,
+            f"node above {high:g} nm": node > high,
+        }
+        return tuple(line for line, beyond in lines.items() if np.any(beyond))
 
     @cached_property
     def cycle_ns(self) -> Span:
@@ -79,4 +124,4 @@ class Process:
     def powered(self, area_um2: Span) -> PartCost:
         """A part of that area, with the leakage of its area (leaks in proportion to the supply)."""
         supply = np.asarray(self.supply_V) / scaling.REFERENCE_V
-        return PartCost(area_um2, area_um2 / UM2_PER_MM2 * LEAKAGE_UW_PER_MM2 * supply)
+        return PartCost(area_um2, area_um2 / UM2_PER_MM2 * LEAKAGE_UW_PER_MM2 * supply * self.leakage)

@@ -13,6 +13,9 @@ from ohmfield.spec import InputError
 
 REFERENCE_NM, REFERENCE_V = 28.0, 0.9
 SMALLEST_NM, LARGEST_NM = 2.0, 180.0
+# Where a source has figures: Stillmaker and Baas from 130 to 7 nm, NeuroSim's converters to 5 nm. A `Process` goes
+# beyond only when told to.
+SOURCED_NM = (5.0, 130.0)
 
 # Energy of a gate at supply V: c2 V^2 + c1 V + c0. Stillmaker and Baas, Integration 58, 2017, Table 3.
 _ENERGY_TERMS = {

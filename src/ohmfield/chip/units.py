@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ohmfield.chip import library, readout
+from ohmfield.chip import chains, library, readout
 from ohmfield.chip.adc import Adc
 from ohmfield.chip.adders import ApproximateAdder
 from ohmfield.chip.array import Array
@@ -24,9 +24,10 @@ from ohmfield.chip.scaling import REFERENCE_V
 from ohmfield.quantities import ActionCost, Number, PartCost, Span, span, uniform
 from ohmfield.spec import family, knob, spec
 
-# Share of adders that toggle for one driven digit. ZigZag-IMC takes half the weight bits set; NeuroSim's calibration to
-# a layout found an adder activity of 0.15.
-TREE_ACTIVITY = span(0.5, 0.15, 1.0)
+# Full swings of an adder in a tree for one driven digit, half of the digits driven: gate by gate with unit delays, 0.24
+# to 0.33 a cycle for trees of 8 to 128 inputs (`benchmarks/glitches.py`). ZigZag-IMC takes 0.5, NeuroSim's calibration
+# to a layout found 0.15.
+TREE_ACTIVITY = span(0.6, 0.15, 1.0)
 # NAND2 47.8 ps, XOR2 2.4 times that, at 28 nm (ZigZag-IMC): a full adder's sum is two XOR2, its carry two NAND2.
 SUM_NS, CARRY_NS = span(0.0478 * 2.4 * 2), span(0.0478 * 2)
 
@@ -167,11 +168,16 @@ class Crossbar(Unit):
         """Conversions of one converter after one read: its columns, or their pairs when subtracted in analog."""
         return np.ceil(np.asarray(self.adc.columns_per_adc) / (2 if self.pairs else 1))
 
+    @property
+    def fraction_bits(self) -> Number:
+        """Places that the multiplier behind the converters adds to a code: of a correction, or a column's factor."""
+        return self.adc.fraction_bits + self.array.column_factor_bits
+
     def accumulator_bits(self, weight_bits: Number, input_bits: Number) -> Number:
         """As declared, else too wide to overflow over one array: operands, log2 of its rows, places of a correction."""
         if self.array.accumulator_bits is not None:
             return self.array.accumulator_bits
-        return weight_bits + input_bits + np.ceil(np.log2(self.array.rows)) + self.adc.fraction_bits
+        return weight_bits + input_bits + np.ceil(np.log2(self.array.rows)) + self.fraction_bits
 
     def shift_add(self, process: Process, accumulator_bits: Number) -> ActionCost:
         """One code added to its accumulator; one that saturates also chooses between its sum and its end."""
@@ -186,14 +192,26 @@ class Crossbar(Unit):
     def drive(self, process: Process) -> ActionCost:
         wires = self.array.wires
         if wires is None:
-            return self.dac.drive(process, self.array.built_columns, pulses=self.array.readout == "time")
+            sides = self._driven_sides()  # of a row, over its share of the columns
+            drive = self.dac.drive(process, self.array.built_columns / sides, pulses=self.array.readout == "time")
+            return ActionCost(drive.energy_pJ * sides, drive.latency_ns)
         load = wires.row_load(process, self.cell.part(process).area_um2)
         return self.dac.drive(process, self.array.built_columns * load) + wires.drive(process)
+
+    def _driven_sides(self) -> int:
+        """Drivers of one input: two where the sides of a pair lie in one column and are driven to opposite voltages."""
+        return 2 if self.pairs and self.array.averages else 1
+
+    def _sense(self, process: Process) -> tuple[ActionCost, PartCost]:
+        """The column amplifier, per conversion and per converter: none where a column floats."""
+        if self.array.averages:
+            return ActionCost(span(0.0)), PartCost(span(0.0))
+        return self.cell.sense(process), self.cell.sense_part(process)
 
     def convert(self, process: Process) -> ActionCost:
         """One conversion with its column: line, amplifier, declared gain, converter."""
         wires = self.array.wires
-        line_fF = LINE_FF.value() * self.array.built_rows
+        line_fF = LINE_FF.value() * self.array.built_rows * self._driven_sides()
         if wires is not None:
             line_fF = line_fF * wires.column_load(process, self.cell.part(process).area_um2)
         swing = (np.asarray(self.array.read_voltage_V) / process.supply_V) ** 2
@@ -202,14 +220,15 @@ class Crossbar(Unit):
         conversion = self.adc.conversion(process)
         trimmed = ActionCost(conversion.energy_pJ * self.trim_factor(), conversion.latency_ns)
         connect_pJ = readout.connect_pJ(process, self.array, 2 if self.pairs else 1)
-        converted = trimmed + self.cell.sense(process) + ActionCost(line_pJ + gain_pJ + connect_pJ)
+        converted = trimmed + self._sense(process)[0] + ActionCost(line_pJ + gain_pJ + connect_pJ)
         return converted if wires is None else converted + wires.sense(process, self.array.read_ns)
 
     def control(self, process: Process) -> ActionCost:
         """One read of one array: input registers and row decoder, and the rows it drives selected."""
         array = self.array
         block = _control(array.rows_active, self.dac.bits) + self.dac.selection(self.read_rows())
-        read = ActionCost(process.gates_pJ(block.energy_fJ) + readout.timing_pJ(process, array, self.dac))
+        timing_pJ, select_pJ = readout.timing_pJ(process, array, self.dac), readout.select_pJ(process, array)
+        read = ActionCost(process.gates_pJ(block.energy_fJ) + timing_pJ + select_pJ)
         return (
             read if array.wires is None else read + array.wires.select(process, array.rows_active, array.built_columns)
         )
@@ -217,17 +236,21 @@ class Crossbar(Unit):
     def correct(self, process: Process) -> ActionCost:
         """One code corrected digitally."""
         post = self.adc.post_calibration
-        return ActionCost(span(0.0) if post is None else process.gates_pJ(post.correction(self.adc.bits).energy_fJ))
+        block = readout.undo(self) if post is None else post.correction(self.adc.bits)
+        return ActionCost(process.gates_pJ(block.energy_fJ))
 
     def detect(self, process: Process) -> ActionCost:
         """One plane of one group of rows looked at for what can be skipped."""
         return ActionCost(process.gates_pJ(self.dac.detector(self.read_rows()).energy_fJ))
 
     def current_share(self, mean_uS: Number, driven_share: Number) -> Number:
-        """Current of a read over that of lines without resistance; `driven_share` of the rows read are driven."""
+        """Power of a read over that of driven cells between V and 0 V; `driven_share` of the rows read are driven.
+
+        Less where lines have resistance or float.
+        """
         array = self.array
         if array.wires is None:
-            return 1.0
+            return readout.dissipated(self, driven_share)
         return array.wires.current_share(mean_uS, self.read_rows() * driven_share, array.rows, array.columns)
 
     def parts(self, process: Process, weight_bits: Number, input_bits: Number) -> dict[str, PartCost]:
@@ -236,6 +259,7 @@ class Crossbar(Unit):
         if array.wires is not None:
             cell = process.powered(array.wires.spread_um2(process, cell.area_um2))
             driver = driver + array.wires.driver_part(process)
+        driver = driver.times(self._driven_sides()) + process.powered(readout.select_um2(process, array))
         backwards = np.asarray(array.transposed, dtype=np.float64)  # as many drivers as columns, converters for rows
         driven = array.built_rows + array.built_columns * backwards
         sensed = array.built_columns + array.built_rows * backwards
@@ -244,7 +268,7 @@ class Crossbar(Unit):
         gain_um2 = process.analog_um2(AMPLIFIER_UM2.value()) * (self.front_gain() - 1.0)
         sampler_um2 = process.analog_um2(SAMPLER_UM2.value()) * np.asarray(array.sample_and_hold, dtype=np.float64)
         trimmed = adc.part(process).times(self.trim_factor())
-        converter = trimmed + self.cell.sense_part(process) + process.powered(gain_um2)
+        converter = trimmed + self._sense(process)[1] + process.powered(gain_um2)
         width = self.accumulator_bits(weight_bits, input_bits)
         control = _control(driven, self.dac.bits) + _remapping(array)
         control += self.dac.detector(self.read_rows()) + readout.timer(array, self.dac)
@@ -260,6 +284,7 @@ class Crossbar(Unit):
         if adc.post_calibration is not None:
             own = adc.post_calibration.registers(adc.bits).part(process).times(array.columns / (2 if self.pairs else 1))
             registers += own + adc.post_calibration.correction(adc.bits).part(process).times(converters)
+        registers += readout.factors(self).part(process) + readout.undo(self).part(process).times(converters)
         return {
             "cells": cell.times(array.built_rows * array.built_columns),
             "drivers": driver.times(driven),
@@ -279,7 +304,27 @@ class DigitalCim(Unit):
     banks: int = knob("cost", 8, ge=1, le=1024, doc="stored rows per compute row")
     max_copies: int = knob("cost", 1, ge=1, le=4096, doc="most copies of one layer's weights: exact, so all alike")
     input_bits_per_cycle: int = knob("cost", 1, ge=1, le=8, doc="input bits multiplied in one cycle")
+    booth: bool = knob("cost", False, doc="two input bits are a Booth digit, which chooses a multiple of the weight")
+    chain_rows: int | None = knob(
+        "cost", None, ge=1, le=8192, doc="adders in the cells, the sum running over that many rows; none: a tree beside"
+    )
     approximate: ApproximateAdder | None = knob("both", None, doc="adders without their low bits; default: exact")
+
+    def __post_init__(self) -> None:
+        wide = uniform(self.input_bits_per_cycle > 1)
+        if self.chain_rows is not None and (wide or self.approximate is not None):
+            raise ValueError(
+                f"chain_rows {self.chain_rows}: adders in cells are exact and take one input bit; use none, for a tree"
+            )
+        if self.booth and uniform(self.input_bits_per_cycle != 2):
+            raise ValueError("booth: a digit is two input bits; set input_bits_per_cycle 2")
+
+    def columns_per_weight(self, weight_bits: Number) -> Number:
+        """Columns of one weight: its bits, and in a chain those its sum grows by."""
+        if self.chain_rows is None:
+            return weight_bits
+        grown = np.ceil(np.log2(self.rows))
+        return weight_bits + (int(grown) if np.ndim(grown) == 0 else grown)
 
     def digits(self, input_bits: Number) -> Number:
         """Cycles of one product: `ceil(input_bits / input_bits_per_cycle)`."""
@@ -287,7 +332,7 @@ class DigitalCim(Unit):
 
     def weights_per_row(self, weight_bits: Number) -> Number:
         """Outputs of one array."""
-        return np.floor(np.asarray(self.columns) / weight_bits)
+        return np.floor(np.asarray(self.columns) / self.columns_per_weight(weight_bits))
 
     def accumulator_bits(self, weight_bits: Number, input_bits: Number) -> Number:
         """Width that cannot overflow over one array."""
@@ -299,6 +344,8 @@ class DigitalCim(Unit):
     def _product(self, weight_bits: Number) -> library.Block:
         """One weight times one digit: an AND per bit, and the adders that join the partial products of wider digits."""
         digit = np.asarray(self.input_bits_per_cycle)
+        if self.booth:
+            return chains.booth_product(weight_bits)
         return library.gate(weight_bits * digit) + library.adder(weight_bits * (digit - 1))
 
     def _tree(self, weight_bits: Number) -> library.Block:
@@ -308,20 +355,31 @@ class DigitalCim(Unit):
         return library.adder(1).times(cells)
 
     def drive(self, process: Process) -> ActionCost:
-        """One driven digit: the input line over all columns swings by the supply."""
-        line_fF = LINE_FF.value() * self.columns * self.input_bits_per_cycle
-        return ActionCost(process.analog_pJ(line_fF * REFERENCE_V**2))
+        """One driven digit: the input lines over all columns keep their level from cycle to cycle.
+
+        A line of random bits rises in a quarter of the cycles; a digit is driven if any of its bits is set.
+        """
+        digit = np.asarray(self.input_bits_per_cycle)
+        rises = 0.25 * digit / (1.0 - 0.5**digit)
+        return ActionCost(process.analog_pJ(LINE_FF.value() * self.columns * rises * REFERENCE_V**2))
 
     def add(self, process: Process, weight_bits: Number) -> ActionCost:
         """One driven digit at one output: its product and its share of the tree; latency is one cycle.
 
         Energy counts the share of adders that toggle; a digit of zero switches nothing.
         """
+        if self.chain_rows is not None:
+            rows, columns = np.minimum(self.chain_rows, self.rows), self.columns_per_weight(weight_bits)
+            row_fJ = 2.0 * chains.link_fJ(rows, weight_bits, columns)  # half of the digits of a cycle are driven
+            return ActionCost(process.gates_pJ(row_fJ), self.step_ns(process, weight_bits))
         share = self._product(weight_bits).energy_fJ + self._tree(weight_bits).energy_fJ / self.rows
         return ActionCost(process.gates_pJ(share * TREE_ACTIVITY), self.step_ns(process, weight_bits))
 
     def step_ns(self, process: Process, weight_bits: Number) -> Span:
         """One cycle: the clock, or the adder tree where that is slower."""
+        if self.chain_rows is not None:
+            ripple = SUM_NS * np.minimum(self.chain_rows, self.rows) + CARRY_NS * self.columns_per_weight(weight_bits)
+            return np.maximum(process.cycle_ns * span(1.0), process.delay_ns(ripple))
         levels, width = np.log2(np.maximum(self.rows, 2)), self._product_bits(weight_bits)
         if self.approximate is not None:  # no carry runs through the low bits
             width = np.maximum(1, width - self.approximate.bits)
@@ -330,7 +388,14 @@ class DigitalCim(Unit):
 
     def control(self, process: Process) -> ActionCost:
         """One cycle of one array."""
-        return ActionCost(process.gates_pJ(_control(self.rows, self.input_bits_per_cycle).energy_fJ))
+        block = _control(self.rows, self.input_bits_per_cycle) + self._per_cycle()
+        return ActionCost(process.gates_pJ(block.energy_fJ))
+
+    def _per_cycle(self) -> library.Block:
+        """What works in every cycle: registers between the parts of a chain, or the recoding of every row's digit."""
+        if self.chain_rows is None:
+            return library.gate(chains.BOOTH_GATES * self.rows if self.booth else 0)
+        return library.register(self.columns * np.ceil(np.asarray(self.rows) / self.chain_rows))
 
     def write(self, process: Process) -> ActionCost:
         """One weight bit written."""
@@ -338,15 +403,19 @@ class DigitalCim(Unit):
 
     def parts(self, process: Process, weight_bits: Number, input_bits: Number) -> dict[str, PartCost]:
         outputs = self.weights_per_row(weight_bits)
-        tree = self._product(weight_bits).times(self.rows) + self._tree(weight_bits)
+        if self.chain_rows is not None:
+            adders = chains.link_part(process).times(self.rows * self.columns)
+        else:
+            tree = self._product(weight_bits).times(self.rows) + self._tree(weight_bits)
+            adders = tree.part(process).times(outputs)
         accumulator = _accumulator(self.accumulator_bits(weight_bits, input_bits))
         bits = self.rows * self.columns * self.banks
         return {
             "cells": process.powered(six_transistor_um2(process.node_nm)).times(bits),
             "drivers": library.gate(4).part(process).times(self.rows * self.input_bits_per_cycle),
-            "adder_tree": tree.part(process).times(outputs),
+            "adder_tree": adders,
             "shift_add": accumulator.part(process).times(outputs),
-            "control": _control(self.rows * self.banks, self.input_bits_per_cycle).part(process),
+            "control": (_control(self.rows * self.banks, self.input_bits_per_cycle) + self._per_cycle()).part(process),
         }
 
 

@@ -11,7 +11,7 @@ from ohmfield.chip.correction import FIT_VECTORS
 from ohmfield.chip.units import Crossbar, DigitalCim, Unit
 from ohmfield.mapping.tile import Tiling
 from ohmfield.mapping.workload import Operator, Placement, Site, Workload
-from ohmfield.quantities import Number, uniform
+from ohmfield.quantities import Number, largest, uniform
 from ohmfield.spec import InputError
 
 SECTOR_BYTES = 32  # least a processor fetches for one row of a table: the sector of a GPU cache line
@@ -30,7 +30,7 @@ class Rates:
 
     def of(self, operator: str, name: str, default: Number, what: str) -> Number:
         """The rate per item, or `default`, noted as `what`."""
-        if not self.workload.measured(operator, name):
+        if self.workload.origin(operator, name) == "default":
             self.note(operator, what)
         return self.workload.rate(operator, name, default)
 
@@ -228,6 +228,8 @@ def _corrections(
     if array.sum_x == "analog":
         return vectors * outputs * (sums + int(has_pedestal))
     pedestal = vectors * planes * cut.row_groups * columns if has_pedestal else 0.0
+    if array.averages and has_pedestal:  # divided like its column: it comes off with the sum, behind the factors
+        sums, pedestal = largest(sums, 1), 0.0
     counted = vectors * planes * operator.inputs * operator.groups if array.written.needs_sum or has_pedestal else 0.0
     return pedestal + counted + vectors * outputs * sums
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ohmfield.chip.chip import Chip
+from ohmfield.chip.links import Link
+from ohmfield.chip.process import Process
 from ohmfield.chip.readout import ASSUMPTIONS as READOUT_ASSUMPTIONS
-from ohmfield.chip.readout import pulses
+from ohmfield.chip.readout import pulses, settling
 from ohmfield.chip.units import Crossbar, DigitalCim, Unit
 from ohmfield.cost.actions import (
     LinearActions,
@@ -19,7 +21,7 @@ from ohmfield.cost.actions import (
     linear_actions,
     processor_work,
 )
-from ohmfield.cost.area import chip_parts, part_totals, zero_adder
+from ohmfield.cost.area import chip_parts, gated, part_totals, zero_adder
 from ohmfield.cost.bill import Bill, leakage_pJ
 from ohmfield.cost.ledger import COMPONENTS, EVERY, Ledger
 from ohmfield.cost.programming import add_programming, write_array
@@ -30,7 +32,6 @@ from ohmfield.quantities import ActionCost, Number, Span, ceil_div, span
 from ohmfield.spec import InputError
 
 IDLE = "(idle)"  # row of what is spent whatever runs
-DRAM_BURST_BITS = 256  # least that is moved for one row: 16 beats of a 16-bit LPDDR4 channel
 
 
 def evaluate(chip: Chip, workload: Workload, placement: Placement, *, by_operator: bool = True) -> Bill:
@@ -47,6 +48,7 @@ def evaluate(chip: Chip, workload: Workload, placement: Placement, *, by_operato
     add_programming(ledger, chip, workload, placement)
     parts = chip_parts(chip, workload, placement)
     area_um2, leakage_uW = part_totals(parts, COMPONENTS)
+    standby_uW, wake = gated(chip, parts)
     slowest_ns = ledger.slowest_ns()
     fill_ns = ledger.latency_ns(slowest_ns)
     interval_ns = fill_ns if np.any(ledger.load_ns > 0.0) else slowest_ns  # writes in between keep inferences apart
@@ -68,6 +70,9 @@ def evaluate(chip: Chip, workload: Workload, placement: Placement, *, by_operato
         interval_ns=_wide(interval_ns, designs),
         area_um2=_wide(area_um2, designs),
         leakage_uW=_wide(leakage_uW, designs),
+        standby_uW=_wide(standby_uW, designs),
+        wake_pJ=_wide(wake.energy_pJ, designs),
+        wake_ns=_wide(wake.latency_ns, designs),
         macs=sum(operator.macs for operator in workload.shapes.operators) * workload.items,
         precision=f"{placement.weight_bits}-bit weights, {placement.input_bits}-bit inputs",
         utilisation=billing.utilisation(),
@@ -96,6 +101,8 @@ class _Billing:
     last: str = field(init=False)
     used: list[tuple[float, Number, Number]] = field(default_factory=list)  # MACs, cells used share, driven share
     prices: dict[tuple[object, ...], ActionCost] = field(default_factory=dict)
+    reached: dict[str, tuple[Number, Number]] = field(default_factory=dict)  # arrays so far and the chip of the last
+    ends: dict[str, Number] = field(default_factory=dict)  # chips that the inputs of a layer go on to
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.workload.items, by_operator=self.by_operator)
@@ -119,6 +126,8 @@ class _Billing:
             self._linear(operator, site)
         elif site.unit == HOST:
             self._host(operator)
+        elif operator.kind == "cache":
+            self._cache(operator)
         elif site.unit in (TABLE_MEMORY, DRAM):
             self._table(operator, site.unit)
         elif site.unit == GATHER:
@@ -153,6 +162,7 @@ class _Billing:
         written = operator.input_values / (operator.groups * operator.inputs)
         self._buffer(operator.id, written, code_bits, write=True)
         self._buffer(operator.id, operator.vectors, code_bits, write=False)
+        self._cross(operator, site, code_bits)
         stage = f"{site.unit}:{operator.path}"
         if operator.kind == "product":
             stage = f"{site.unit}:products"  # they take turns on the arrays kept for them
@@ -172,11 +182,33 @@ class _Billing:
             word_bits = operator.groups * operator.outputs * self.chip.requantiser.word_bits
             self._buffer(operator.id, operator.vectors, word_bits, write=True)
 
+    def _cross(self, operator: Operator, site: Site, code_bits: Number) -> None:
+        """Inputs on their way from the buffer to the arrays: over the network, and to the chips the layer lies on."""
+        chip, each = self.chip, operator.vectors
+        if chip.network:
+            self._move(operator.id, "network", chip.network, each, code_bits)
+            outputs = operator.groups * operator.outputs * chip.requantiser.word_bits
+            self._move(operator.id, "network", chip.network, each, outputs)
+        if chip.many and operator.kind == "linear" and operator.path not in self.ends:
+            before, here = self.reached.get(site.unit, (0, 0))
+            arrays = before + site.arrays
+            last = ceil_div(arrays, chip.units[site.unit].num_arrays) - 1
+            self.reached[site.unit], self.ends[operator.path] = (arrays, last), last - here
+        if chip.many and operator.kind == "linear":
+            self._move(operator.id, "chips", chip.many.link, each * self.ends[operator.path], code_bits)
+
+    def _move(self, name: str, stage: str, link: Link, messages: Number, bits: Number) -> None:
+        """`messages` of `bits` per item over a link."""
+        message = self._by_width(link.transfer, bits, stage)
+        self.ledger.spend(name, "link", message, messages * self.workload.items)
+        self.ledger.occupy(name, stage, message.latency_ns, messages * self.workload.items, np.ceil(messages))
+
     def _written(self, operator: Operator, unit: Unit, cut: Tiling, stage: str) -> None:
         """The second operand of a product, for every item: to codes, through the buffer, into the arrays."""
         values, bits = operator.groups * operator.inputs * operator.outputs, self.placement.weight_bits
-        self._quantise(operator.id, values)
-        self._buffer(operator.id, operator.groups * operator.outputs, operator.inputs * bits, write=True)
+        new = operator.writes / values if operator.writes else 1.0  # the others come out of a cache as codes
+        self._quantise(operator.id, values * new)
+        self._buffer(operator.id, operator.groups * operator.outputs * new, operator.inputs * bits, write=True)
         self._buffer(operator.id, operator.groups * operator.outputs, operator.inputs * bits, write=False)
         array = write_array(unit, self.chip, cut)
         self.ledger.spend(operator.id, "programming", array, cut.arrays * self.workload.items)
@@ -187,20 +219,18 @@ class _Billing:
         """Energy of the reads; the time of one."""
         spend = self.ledger.spend
         mean_uS = unit.cell.mean_uS(unit.default_fill)
-        read = self.price(lambda process: unit.cell.read(process, mean_uS, unit.array), of=f"{site} cells")
+        read = self.price(lambda process: _read(unit, process), of=f"{site} cells")
         spend(name, "cells", read, actions.cell_reads * unit.current_share(mean_uS, actions.driven_share))
         spend(name, "drivers", self.price(unit.drive, of=site), actions.drives)
-        spend(name, "adc", self.price(unit.convert, of=site), actions.conversions)
-        adder = self._by_width(unit.shift_add, width + unit.adc.fraction_bits, site)
+        convert = self.price(unit.convert, of=site)
+        spend(name, "adc", convert, actions.conversions)
+        adder = self._by_width(unit.shift_add, width + unit.fraction_bits, site)
         spend(name, "shift_add", adder, actions.additions)
-        if unit.adc.post_calibration is not None:
-            spend(name, "shift_add", self.price(unit.correct, of=site), actions.conversions)
+        spend(name, "shift_add", self.price(unit.correct, of=site), actions.conversions)
         spend(name, "control", self.price(unit.control, of=site), actions.reads)
         if unit.dac.skip != "none":
             spend(name, "control", self.price(unit.detect, of=site), actions.looks)
-        return self.price(
-            lambda process: _turn(unit, read, self.price(unit.convert, of=site)), of=f"{site} turn"
-        ).latency_ns
+        return self.price(lambda _: ActionCost(span(0.0), _turn_ns(unit, read, convert)), of=f"{site} turn").latency_ns
 
     def _digital(self, name: str, site: str, unit: DigitalCim, actions: LinearActions, width: Number) -> Span:
         """Energy of the cycles; the time of one."""
@@ -228,9 +258,18 @@ class _Billing:
             memory = self.chip.table_memory
             per_read = memory.accesses(bits)
             self._spread(operator.id, home, self.price(memory.read, of=home), reads * per_read, memory.banks)
+            self._rise(operator.id, home, reads * per_read, memory.word_bits)
         elif self.chip.dram:
-            row = self.chip.dram.transfer(np.maximum(bits, DRAM_BURST_BITS))
-            self._spread(operator.id, DRAM, row, reads, 1)
+            self._spread(operator.id, DRAM, self.chip.dram.transfer(bits), reads, 1)
+
+    def _cache(self, operator: Operator) -> None:
+        """Keys and values of earlier tokens out of DRAM, those of this one into it, as codes of a layer's inputs."""
+        dram = self.chip.dram
+        assert dram is not None  # without one, `place` sends a cache to the host
+        for rows in (operator.reads, operator.writes):
+            if rows:
+                moved = dram.transfer(rows * operator.outputs * self.placement.input_bits)
+                self._spread(operator.id, DRAM, moved, 1.0, 1)
 
     def _gather(self, operator: Operator) -> None:
         """Addresses, or interpolated levels; a lane works at a level per clock."""
@@ -282,7 +321,15 @@ class _Billing:
         """`vectors` of `bits` per item through the buffer."""
         buffer = self.chip.buffer
         access = self.price(buffer.write if write else buffer.read, of="buffer")
-        self._spread(name, "buffer", access, vectors * buffer.accesses(bits), buffer.banks)
+        accesses = vectors * buffer.accesses(bits)
+        self._spread(name, "buffer", access, accesses, buffer.banks)
+        self._rise(name, "buffer", accesses, buffer.word_bits)
+
+    def _rise(self, name: str, component: str, words: Number, bits: Number) -> None:
+        """`words` per item from or to a memory on another tier."""
+        stacked = self.chip.stacked
+        if stacked and component in stacked.components:
+            self._move(name, f"tier of {component}", stacked.link, words, bits)
 
     def _spread(self, name: str, component: str, action: ActionCost, uses: Number, banks: Number) -> None:
         """`uses` per item of a memory with that many banks."""
@@ -311,12 +358,20 @@ class _Billing:
         """What the figures include."""
         if any(component == HOST for component, _ in self.ledger.spent):
             return "system: chip and the host while it works"
+        if self.chip.many:
+            return "chips and the links between them" + (", DRAM" if self.chip.dram else "")
         return "chip and DRAM" if self.chip.dram else "chip: arrays, converters, digital units, on-chip memory"
 
     def warnings(self) -> tuple[str, ...]:
         """What was assumed, and what ran elsewhere than hoped."""
         lines = [f"measured: {line}" for line in self.chip.measured]
         lines += [f"assumed: {line}" for line in self.chip.assumed] + self.rates.warnings()
+        lines += [f"stated: {rate}" for rate in self.workload.stated]
+        lines += [f"extrapolated: {line}" for line in self.chip.process.extrapolated]
+        chip = self.chip
+        beside = (chip.buffer, chip.table_memory, chip.dram, chip.network, *chip.gating)
+        beside += (chip.stacked and chip.stacked.link, chip.many and chip.many.link)
+        lines += dict.fromkeys(f"assumed: {line}" for part in beside if part for line in part.assumptions)
         units = self.chip.units.items()
         for name, unit in units:
             if isinstance(unit, Crossbar):
@@ -342,12 +397,26 @@ class _Billing:
         return tuple(lines)
 
 
-def _turn(unit: Crossbar, read: ActionCost, convert: ActionCost) -> ActionCost:
-    """One read of an array: settling, then the conversions of one converter, or both at once."""
+def turn_ns(chip: Chip, unit: Unit, weight_bits: Number) -> Span:
+    """Time of one read of an array: of a row group and plane, or of a digit."""
+    if isinstance(unit, Crossbar):
+        return _turn_ns(unit, _read(unit, chip.process), unit.convert(chip.process))
+    assert isinstance(unit, DigitalCim)
+    return unit.step_ns(chip.process, weight_bits)
+
+
+def _read(unit: Crossbar, process: Process) -> ActionCost:
+    """One driven cell of a read of mean conductance, for as long as a column takes to settle."""
+    mean_uS = unit.cell.mean_uS(unit.default_fill)
+    return unit.cell.read(process, mean_uS, unit.array).times(settling(process, unit, mean_uS))
+
+
+def _turn_ns(unit: Crossbar, read: ActionCost, convert: ActionCost) -> Span:
+    """Settling, then the conversions of one converter; or both at once."""
     converting_ns = convert.latency_ns * unit.conversions_per_read()
     driven_ns = read.latency_ns * pulses(unit.array, unit.dac)
     overlapped_ns = np.maximum(driven_ns, converting_ns)
-    return ActionCost(span(0.0), np.where(unit.array.sample_and_hold, overlapped_ns, driven_ns + converting_ns))
+    return np.where(unit.array.sample_and_hold, overlapped_ns, driven_ns + converting_ns)
 
 
 def _mean(weighted: list[tuple[float, Number]]) -> Number:

@@ -85,7 +85,7 @@ class Ledger:
         known[name] = known[name] + uses if name in known else uses
 
     def occupy(self, operator: str, stage: str, time_ns: Span, uses: Number, first: Number) -> None:
-        """Enter that `operator` keeps a stage (shared by name) `uses` times for `time_ns`, the first item `first` times.
+        """Enter that `operator` keeps a stage, shared by name, `uses` times for `time_ns`, its first item `first` times.
 
         Pass the same `time_ns` object for the same time.
         """
@@ -97,15 +97,18 @@ class Ledger:
     def slowest_ns(self) -> Span:
         """Time between two inferences if all stages work at once: the busiest stage of each wave, waves in turn."""
         slowest = span(0.0)
-        for wave in {wave for wave, _ in self.stages}:
+        waves: dict[int, list[_Stage]] = {}
+        for (wave, _), stage in self.stages.items():
+            waves.setdefault(wave, []).append(stage)
+        for stages in waves.values():
             times = list[Span]()
             alike: dict[int, tuple[Span, Number]] = {}  # stages of one unit differ in counts alone
-            for (turn, _), stage in self.stages.items():
-                if turn == wave and len(stage.total) == 1:
+            for stage in stages:
+                if len(stage.total) == 1:
                     ((key, uses),) = stage.total.items()
                     known = alike.get(key)
                     alike[key] = (stage.time_ns[key], uses if known is None else largest(known[1], uses))
-                elif turn == wave:
+                else:
                     times.append(stage.sum_ns())
             times += [time_ns * uses for time_ns, uses in alike.values()]
             slowest = slowest + np.maximum.reduce(np.broadcast_arrays(*times))

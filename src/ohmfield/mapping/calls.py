@@ -29,6 +29,12 @@ listening: ContextVar[bool] = ContextVar("listening", default=False)
 F = nn.functional
 
 
+def home(tensor: Tensor) -> int:
+    """What all views of one tensor share: the address of its data, on the meta device of its storage without data."""
+    storage = tensor.untyped_storage()
+    return storage._cdata if tensor.device.type == "meta" else storage.data_ptr()
+
+
 class Calls(TorchFunctionMode):
     """While open around one forward of `model`, products called in it go to `weighted`, `product` and `relu`.
 
@@ -47,7 +53,7 @@ class Calls(TorchFunctionMode):
         self.views: dict[str, list[Any]] = {}  # by name, in the order they are first called with
         for name, tensor in (*_every(model.named_parameters), *_every(model.named_buffers)):
             if tensor.numel() and KEPT not in name.split("."):
-                self.named.setdefault(tensor.untyped_storage().data_ptr(), (name, tensor))
+                self.named.setdefault(home(tensor), (name, tensor))
         seen: set[nn.Module] = {model}
         for child in () if self.silent else model.children():
             self._watch(child, whole, seen)
@@ -87,7 +93,7 @@ class Calls(TorchFunctionMode):
 
         Different views of a parameter are different matrices: those of like size and offset are numbered.
         """
-        found = self.named.get(tensor.untyped_storage().data_ptr()) if tensor.numel() else None
+        found = self.named.get(home(tensor)) if tensor.numel() else None
         if found is not None:
             name, whole = found
             name = name if tensor.numel() == whole.numel() else f"{name}@{tensor.storage_offset()}"
@@ -103,7 +109,7 @@ class Calls(TorchFunctionMode):
 
     def constant(self, tensor: Any) -> bool:
         """Whether `tensor` follows from parameters and buffers alone."""
-        known = tensor.numel() > 0 and tensor.untyped_storage().data_ptr() in self.named
+        known = tensor.numel() > 0 and home(tensor) in self.named
         return known or id(tensor) in self.computed
 
     # ---- the forward -------------------------------------------------------------------------------------------------
@@ -140,10 +146,12 @@ class Calls(TorchFunctionMode):
             handle.remove()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
         if self.silent:
-            return func(*args, **kwargs)
-        handle = HANDLERS.get(func)
+            return func(*args, **(kwargs or {}))
+        return self.call(func, HANDLERS.get(func), args, kwargs or {})
+
+    def call(self, func: Any, handle: Callable[..., Any] | None, args: Any, kwargs: Any) -> Any:
+        """What `func` returns, taken apart by `handle` if there is one and it can."""
         out = NotImplemented if handle is None else handle(self, *args, **kwargs)
         if out is not NotImplemented:
             return out
@@ -295,10 +303,12 @@ def _attention(
     enable_gqa: bool = False,
 ) -> Any:
     """Scores, softmax, values: the keys, then the values are what is written, anew for every item."""
-    if enable_gqa:
-        key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
-        value = value.repeat_interleave(query.shape[-3] // value.shape[-3], -3)
+    heads, queries = query.shape[-3:-1] if enable_gqa else (1, 0)
+    if enable_gqa:  # what heads share is written once: their queries follow each other
+        query = query.reshape(*query.shape[:-3], key.shape[-3], -1, query.shape[-1])
     scores = calls.product(calls.own("scores"), query, key.mT)
+    if enable_gqa:
+        scores = scores.reshape(*scores.shape[:-3], heads, queries, scores.shape[-1])
     scores = scores * (1.0 / math.sqrt(query.shape[-1]) if scale is None else scale)
     if is_causal:
         attn_mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
@@ -306,7 +316,10 @@ def _attention(
         scores = scores.masked_fill(~attn_mask, -math.inf) if attn_mask.dtype == torch.bool else scores + attn_mask
     shares = torch.softmax(scores, -1)
     shares = F.dropout(shares, dropout_p) if dropout_p else shares
-    return calls.product(calls.own("values"), shares, value)
+    if not enable_gqa:
+        return calls.product(calls.own("values"), shares, value)
+    shares = shares.reshape(*shares.shape[:-3], value.shape[-3], -1, shares.shape[-1])
+    return calls.product(calls.own("values"), shares, value).reshape(*shares.shape[:-3], heads, queries, -1)
 
 
 # Arguments of `multi_head_attention_forward` behind query, key and value.

@@ -156,7 +156,7 @@ def geometry(unit: Unit, weight_bits: Number, name: str = "") -> Geometry:
         columns, wide = array.columns - unit.reference_columns, array.columns_per_weight(weight_bits)
         rows, active, physical = array.rows, unit.read_rows(), array.columns
     elif isinstance(unit, DigitalCim):
-        columns, wide, physical = unit.columns, weight_bits, unit.columns
+        columns, wide, physical = unit.columns, unit.columns_per_weight(weight_bits), unit.columns
         rows, active = unit.rows * unit.banks, unit.rows
     else:
         raise InputError(f"a {unit.kind} unit cannot hold weights; use one of crossbar, digital_cim", name)

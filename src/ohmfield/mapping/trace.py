@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Shaped
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
@@ -18,10 +19,14 @@ from ohmfield.fields.decoders import ACTIVATIONS
 from ohmfield.fields.encodings.fourier import Coordinates, FourierEncoding, GaussianEncoding
 from ohmfield.fields.encodings.hash_grid import HashGrid
 from ohmfield.fields.field import Field
-from ohmfield.mapping.calls import ROOT, Calls
+from ohmfield.fields.radiance import Harmonics
+from ohmfield.mapping.calls import ROOT, Calls, home
 from ohmfield.mapping.window import CONVOLUTIONS, Window, convolve
 from ohmfield.mapping.workload import Operator, Shapes
-from ohmfield.spec import InputError
+from ohmfield.spec import InputError, told
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,10 @@ def _gaussian(module: GaussianEncoding, call: Call) -> list[Operator]:
     return [Operator(call.id(), "encode", inputs=dim, outputs=module.num_features, function="gaussian")]
 
 
+def _harmonics(module: Harmonics, call: Call) -> list[Operator]:
+    return [Operator(call.id(), "encode", inputs=3, outputs=module.num_features, function="harmonics")]
+
+
 def _rescale(module: Field, call: Call) -> list[Operator]:
     """Coordinates to [-1, 1]: the offset and scale that the quantiser of the first layer's input applies anyway."""
     if not getattr(module.encoding, "signed", False):
@@ -132,6 +141,7 @@ TRACERS: dict[type[nn.Module], Tracer] = {
     FourierEncoding: _fourier,
     GaussianEncoding: _gaussian,
     Coordinates: lambda module, call: [],
+    Harmonics: _harmonics,
     nn.ReLU: _activation("relu"),
     nn.GELU: _activation("gelu"),
     nn.SiLU: _activation("silu"),
@@ -146,28 +156,51 @@ OWN_WORK: dict[type[nn.Module], Tracer] = {Field: _rescale}
 
 # Operations that compute nothing: they only move bytes. Those that touch no data at all are left out.
 _MOVES = frozenset({"cat", "stack", "clone", "copy_", "_to_copy", "index", "gather", "index_select", "fill_", "zero_"})
+_DRESS = re.compile(r"^_*(native_|fused_)?|_+$")  # around the name of what is done: how or where it is done
 _NOTHING = frozenset({"as_strided_", "empty", "empty_like", "empty_strided", "new_empty", "_local_scalar_dense"})
 
 
-def trace(model: nn.Module, example: Shaped[Tensor, "items *dims"]) -> Shapes:
-    """The operators of `model` in the order they run, with the work of one item; `example` holds `items` of them.
+def trace(model: nn.Module | ExportedProgram, *example: Any, **named: Any) -> Shapes:
+    """The operators of `model` in the order they run, with the work of one item.
 
-    Runs the model once, without gradients. Ids are module path + call index, the same for a fused forward, a composed
-    one and a converted model. Arithmetic that no function in `TRACERS` or `OWN_WORK` declares becomes one `host` row
-    per calling module, with its operations, flops and bytes; work that does not grow with the items is shared out
-    among them.
+    `example` and `named` are what the model is called with; the first axis of the first tensor counts the items. A
+    model and an example on the meta device have no data, and none are needed. A program of `torch.export` brings its
+    own example. Runs the model once, without gradients. Ids are module path + call index, the same for a fused
+    forward, a composed one, an exported and a converted model. Arithmetic that no function in `TRACERS` or `OWN_WORK`
+    declares becomes one `host` row per calling module, with its operations, flops and bytes; work that does not grow
+    with the items is shared out among them.
     """
-    if example.ndim < 1 or len(example) == 0:
-        raise InputError(f"example of shape {tuple(example.shape)} has no items; give at least one coordinate")
-    recorder = _Recorder(len(example))
+    if not isinstance(model, nn.Module):
+        from ohmfield.mapping.exported import trace_exported  # it builds on this module
+
+        return trace_exported(model)
+    first = next(iter(_tensors((example, named))), None)
+    if first is None or first.ndim < 1 or len(first) == 0:
+        shape = None if first is None else tuple(first.shape)
+        raise InputError(f"example of shape {shape} has no items; give at least one coordinate")
+    recorder = Recorder(len(first))
     try:
         recorder.watch(model, "")
-        with torch.no_grad(), recorder, _Declare(model, recorder):
-            model(example)
+        with without_data(first), torch.no_grad(), recorder, Declare(model, recorder):
+            model(*example, **named)
     finally:
         for handle in recorder.handles:
             handle.remove()
     return Shapes(tuple(recorder.operators()))
+
+
+@contextmanager
+def without_data(example: Tensor) -> Iterator[None]:
+    """On the meta device, an `InputError` where a model looks at the data that are not there."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not (example.is_meta and (isinstance(error, NotImplementedError) or "meta tensors" in str(error))):
+            raise
+        raise InputError(
+            f"the model looks at its data, and an example on the meta device has none ({told(error)}); give it what it "
+            "would find out (a mask, positions), or trace it with weights"
+        ) from error
 
 
 def speaks_for_itself(module: nn.Module) -> bool:
@@ -182,10 +215,10 @@ def plain(x: Tensor, weight: Tensor, bias: Tensor | None, window: Window | None)
     return convolve(x, window.kernels(weight), bias, window, window.groups)
 
 
-class _Declare(Calls):
+class Declare(Calls):
     """Products of functions as operators of the shapes."""
 
-    def __init__(self, model: nn.Module, recorder: _Recorder) -> None:
+    def __init__(self, model: nn.Module, recorder: Recorder) -> None:
         super().__init__(model, speaks_for_itself)
         self.recorder = recorder
 
@@ -225,7 +258,7 @@ def _product(_: Any, call: Call) -> list[Operator]:
 
 
 @dataclass
-class _HostWork:
+class HostWork:
     """Undeclared arithmetic of one call of a module."""
 
     functions: dict[str, None] = field(default_factory=dict)
@@ -233,7 +266,7 @@ class _HostWork:
     bytes: float = 0.0
 
 
-class _Recorder(TorchDispatchMode):
+class Recorder(TorchDispatchMode):
     """Listens to module calls and, between them, to every operation."""
 
     def __init__(self, items: int) -> None:
@@ -243,7 +276,7 @@ class _Recorder(TorchDispatchMode):
         self.calls: Counter[str] = Counter()
         self.open: list[str] = [f"{ROOT}#0"]  # ids of the calls in progress, innermost last
         self.silent = 0  # how many declared modules (whose inside is their own) are being run
-        self.rows: dict[str, list[Operator] | _HostWork] = {}
+        self.rows: dict[str, list[Operator] | HostWork] = {}
 
     def watch(self, module: nn.Module, path: str, seen: set[nn.Module] | None = None) -> None:
         """Hooks on `module` and below; not inside declared modules, whose fused forward may depend on having none."""
@@ -258,7 +291,7 @@ class _Recorder(TorchDispatchMode):
             self.open.append(f"{path or ROOT}#{self.calls[path]}")
             self.calls[path] += 1
             self.silent += whole is not None
-            self.rows.setdefault(self.open[-1], [] if tracer else _HostWork())
+            self.rows.setdefault(self.open[-1], [] if tracer else HostWork())
 
         def leave(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
             name = self.open.pop()
@@ -280,15 +313,17 @@ class _Recorder(TorchDispatchMode):
 
     def add(self, func: Any, args: Any, kwargs: Any, output: Any) -> None:
         """Count one operation for the module whose forward runs it."""
-        work = self.rows.setdefault(self.open[-1], _HostWork())
+        work = self.rows.setdefault(self.open[-1], HostWork())
         name = func.overloadpacket.__name__
         given, made = _tensors((args, kwargs)), _tensors(output)
-        if not isinstance(work, _HostWork) or name in _NOTHING or not made:
+        if "native_" in name:  # statistics beside the result serve a backward pass that does not come
+            made = made[:1]
+        if not isinstance(work, HostWork) or name in _NOTHING or not made:
             return
-        homes = {tensor.untyped_storage().data_ptr() for tensor in given}
-        if not func._schema.is_mutable and all(tensor.untyped_storage().data_ptr() in homes for tensor in made):
+        homes = {home(tensor) for tensor in given}
+        if not func._schema.is_mutable and all(home(tensor) in homes for tensor in made):
             return  # a view: no data moves
-        work.functions[name] = None
+        work.functions[_DRESS.sub("", name)] = None
         work.bytes += sum(tensor.nbytes for tensor in given + made)
         if func.overloadpacket in flop_registry:
             work.flops += flop_registry[func.overloadpacket](*args, **kwargs, out_val=output)

@@ -9,7 +9,8 @@ from typing import Literal
 from ohmfield.quantities import Number
 from ohmfield.tally import Tally
 
-Kind = Literal["linear", "product", "table", "interpolate", "address", "encode", "activation", "host"]
+Kind = Literal["linear", "product", "table", "cache", "interpolate", "address", "encode", "activation", "host"]
+Origin = Literal["measured", "stated", "default"]
 
 
 @dataclass(frozen=True)
@@ -19,9 +20,13 @@ class Operator:
     `id` is module path + call index (`decoder.layers.0#0`).
     `linear`: `vectors` products with `inputs` x `outputs` weights, in each of `groups` that share nothing. Where the
     are windows that overlap, `values` is how many input values there are; `inserted` is the share of the vectors that
-    is zeros which a transposed convolution puts between values: they take their turns and are no work.
-    `product`: the same of two activations; the second is written anew for every item.
+    is zeros which a transposed convolution puts between values: they take their turns and are no work. Experts of which
+    an item takes a few are groups: `vectors` is the share of the items that each sees, `values` what they share.
+    `product`: the same of two activations; the second is written anew for every item. Where `writes` is set, an item
+    makes that many of its values and the others come out of a `cache`.
     `table`: `reads` rows of `outputs` values from `rows` stored rows.
+    `cache`: what items leave for later ones (keys and values of tokens): `reads` rows of `outputs` values read and
+    `writes` rows written, of `rows` that are held when the item is done; on a processor these are `bytes`, as floats.
     `address`: `reads` row addresses on `vectors` levels, from `inputs` coordinates.
     `interpolate`: `vectors` levels of `outputs` features, each from 2^`inputs` rows (`reads` in all).
     `activation`: `outputs` values through `function`.
@@ -38,6 +43,7 @@ class Operator:
     values: float = 0.0  # 0: as many as the vectors hold
     inserted: float = 0.0
     reads: float = 0.0
+    writes: float = 0.0
     rows: int = 0
     function: str = ""
     flops: float = 0.0
@@ -70,13 +76,42 @@ class Shapes:
     def __getitem__(self, operator: str) -> Operator:
         return next(op for op in self.operators if op.id == operator)
 
+    @property
+    def macs(self) -> float:
+        """Multiply-accumulates per item."""
+        return sum(operator.macs for operator in self.operators)
+
+    @property
+    def weights(self) -> int:
+        """Values that matrices and tables store, those of a module once however often it is called."""
+        stored = {op.path: op.groups * op.inputs * op.outputs for op in self.operators if op.kind == "linear"}
+        stored |= {op.path: op.rows * op.outputs for op in self.operators if op.kind == "table"}
+        return sum(stored.values())
+
+
+@dataclass(frozen=True)
+class Stated:
+    """A rate that somebody said: nobody counted it, and it is no default either.
+
+    With an `operator` it stands for a count of that name per item, as a `Tally` would hold it; without one it is
+    already in the shapes or the items.
+    """
+
+    name: str
+    value: float
+    why: str = ""
+    operator: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} = {self.value:g}" + (f" ({self.why})" if self.why else "")
+
 
 @dataclass(frozen=True)
 class Workload:
     """`Shapes` plus rates: how many items one inference has, and what was counted while the model ran.
 
-    `tally` holds counts of a real run over `tally_items` items. A rate without a count takes a default; the warnings of
-    the bill say which operators took one.
+    `inference` names what a bill is for: a frame, an image, a token, a query. `tally` holds counts of a real run over
+    `tally_items` items. A rate without a count takes what was `stated` of it, or a default; `origin` says which.
     """
 
     shapes: Shapes
@@ -87,14 +122,31 @@ class Workload:
     range_vectors: float = 0.0
     """vectors per inference on which converter ranges are chosen on the instance; 0: on the design"""
 
+    stated: tuple[Stated, ...] = ()
+
     def rate(self, operator: str, name: str, default: Number) -> Number:
-        """Count of `name` per item of that operator, or `default` where nothing was counted."""
-        counts = self.tally[operator]
-        return counts[name] / self.tally_items if self.tally_items and name in counts else default
+        """Count of `name` per item of that operator, else what was stated of it, else `default`."""
+        if self.measured(operator, name):
+            return self.tally[operator][name] / self.tally_items
+        return self._stated(operator).get(name, default)
 
     def measured(self, operator: str, name: str) -> bool:
         """Whether that rate was counted in a run."""
         return bool(self.tally_items) and name in self.tally[operator]
+
+    def origin(self, operator: str, name: str) -> Origin:
+        """Where that rate comes from."""
+        if self.measured(operator, name):
+            return "measured"
+        return "stated" if name in self._stated(operator) else "default"
+
+    @property
+    def macs(self) -> float:
+        """Multiply-accumulates of one inference."""
+        return self.items * self.shapes.macs
+
+    def _stated(self, operator: str) -> dict[str, float]:
+        return {rate.name: rate.value for rate in self.stated if rate.operator == operator}
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from ohmfield.networks.cnn import resnet
+from ohmfield.networks.cnn import ResNet18, resnet
 from ohmfield.networks.vit import vit
 from ohmfield.spec import InputError
 
@@ -27,4 +27,4 @@ def build(config: Mapping[str, Any]) -> nn.Module:
         raise InputError(f"network {name!r}: {error}") from None
 
 
-__all__ = ["NETWORKS", "build", "resnet", "vit"]
+__all__ = ["NETWORKS", "ResNet18", "build", "resnet", "vit"]

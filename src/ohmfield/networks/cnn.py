@@ -1,4 +1,4 @@
-"""Residual networks for small images: plain convolutions, batch norms and one linear layer."""
+"""Residual networks for small images and for photographs: convolutions, batch norms and one linear layer."""
 
 from __future__ import annotations
 
@@ -81,3 +81,31 @@ def resnet(depth: int = 20, width: int = 16, num_classes: int = 10, channels: in
         "preset": "resnet", "depth": depth, "width": width, "num_classes": num_classes, "channels": channels
     }  # fmt: skip
     return made
+
+
+class ResNet18(nn.Module):
+    """Residual network for images of 224 x 224 pixels: a stem of stride 4, four stages of two blocks, a classifier.
+
+    Source: He et al., CVPR 2016, table 1, 18 layers; shortcuts that change sizes are 1x1 convolutions.
+    """
+
+    def __init__(self, num_classes: int = 1000) -> None:
+        super().__init__()
+        within("resnet18", 2, 2**16, num_classes=num_classes)
+        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.act1 = nn.ReLU()
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.layer1 = _stage(64, 64, 2, stride=1)
+        self.layer2 = _stage(64, 128, 2, stride=2)
+        self.layer3 = _stage(128, 256, 2, stride=2)
+        self.layer4 = _stage(256, 512, 2, stride=2)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.flatten = nn.Flatten()
+        self.fc = nn.Linear(512, num_classes)
+
+    def forward(self, x: Float[Tensor, "items 3 height width"]) -> Float[Tensor, "items classes"]:
+        """Logits of images."""
+        x = self.maxpool(self.act1(self.bn1(self.conv1(x))))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return self.fc(self.flatten(self.avgpool(x)))

@@ -22,7 +22,7 @@ from ohmfield.simulate.layers import ChipLinear
 from ohmfield.simulate.lower import Stored
 from ohmfield.simulate.lower import lower as lower_array
 from ohmfield.simulate.programmed import Programmed
-from ohmfield.simulate.reading import banked_copy
+from ohmfield.simulate.reading import banked_copy, nominal_levels
 from ohmfield.simulate.run import predict
 from ohmfield.spec import InputError
 
@@ -184,7 +184,7 @@ def _lowered(
 ) -> LoweredArray:
     codes = layer.weight_codes().numpy() if programmed is None else programmed.layers[layer.path].codes
     slices = slice_weights(codes, unit.array, layer.plan.weight_bits, layer.path, layer.plan.starts)
-    stored = Stored(slices.bank_levels(unit.array.subtract).astype(np.float64), None)
+    stored = Stored(nominal_levels(slices, unit, layer.plan.starts), None)
     if programmed is not None:
         stored = banked_copy(programmed, layer.plan, unit, slices, Causes(reading=False))
         held = replace(programmed.layers[layer.path], registers=None)

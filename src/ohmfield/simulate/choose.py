@@ -12,13 +12,14 @@ from ohmfield.chip.units import Crossbar, DigitalCim, Unit
 from ohmfield.mapping.slice import slice_weights
 from ohmfield.mapping.tile import geometry
 from ohmfield.simulate.adders import ApproximateProduct
+from ohmfield.simulate.averaging import column_factors
 from ohmfield.simulate.columns import with_columns, with_reference_columns
 from ohmfield.simulate.conversion import Causes, conversion_std, drive_of, output_step, rows_per_read
 from ohmfield.simulate.lower import Stored, loses_nothing, lower
 from ohmfield.simulate.plan import LayerPlan
 from ohmfield.simulate.products import CrossbarProduct, ExactProduct, InputOrder, Product
 from ohmfield.simulate.programmed import StoredLayer
-from ohmfield.simulate.reading import reference_copies, stored_copy
+from ohmfield.simulate.reading import nominal_levels, reference_copies, stored_copy
 from ohmfield.simulate.sums import reference_is_exact, sum_correction
 from ohmfield.simulate.writing import instance_noise
 
@@ -34,7 +35,7 @@ def product_of(
         return exact_product(layer.codes, plan, chip)
     slices = slice_weights(layer.codes, unit.array, plan.weight_bits, plan.path, plan.starts)
     driving = plan.driving(layer.gains)
-    nominal = slices.bank_levels(unit.array.subtract).astype(np.float64)
+    nominal = nominal_levels(slices, unit, plan.starts)
     stored = [Stored(nominal, None)]
     if causes.programming or causes.reading or (causes.wires and unit.array.wires is not None):
         stored = [
@@ -56,6 +57,8 @@ def product_of(
         return exact_product(layer.codes, plan, chip)
     arrays = [lower(copy, slices, unit, driving, causes) for copy in stored]
     step = output_step(unit, driving, causes) * scale
+    if unit.array.averages:
+        step = column_factors(slices, unit, driving, causes)[1]
     circuits = [copy.circuits for copy in stored if copy.circuits is not None]
     blocks = np.arange(len(layer.codes)) // geometry(unit, plan.weight_bits, plan.path).weights_per_row
     sums = sum_correction(slices, unit, driving, causes, plan.weight_zero, blocks, references)

@@ -99,14 +99,14 @@ def check_ranges(crossbar: Crossbar, signed_input: bool, gains: tuple[float, ...
             "use array.subtract analog, dac.signed sign_magnitude_two_pass, or one bit of two's complement"
         )
     post = crossbar.adc.post_calibration
-    if post is not None and post.fit == "scale_shift":
+    if (post is not None and post.fit == "scale_shift") or crossbar.array.column_factor_bits:
         return
     for gain in gains:
         ratio = math.log2(max(gains) / gain)
         if ratio != int(ratio):
             raise InputError(
                 f"gains {gains} of one layer differ by other than powers of two: calibrate per layer, "
-                "or declare adc.post_calibration scale_shift"
+                "or declare adc.post_calibration scale_shift, or array.factor_bits where voltages average"
             )
 
 
@@ -127,11 +127,14 @@ def levels_per_level(crossbar: Crossbar) -> float:
     """How many levels what a converter adds is worth, over the same at its declared read of 0.2 V and 10 ns.
 
     Its noise and offset are fixed in charge, and a level's charge grows with read voltage and time. Where charge is
-    shared they are fixed in voltage, declared for a read of 0.9 V; its time does not matter.
+    shared they are fixed in voltage, declared for a read of 0.9 V; its time does not matter. So they are where columns
+    float, declared for 0.2 V and in levels of a full column.
     """
     array = crossbar.array
     if array.readout == "charge_share":
         return REFERENCE_V / array.read_voltage_V
+    if array.averages:
+        return REFERENCE_VOLTAGE_V / array.read_voltage_V
     return REFERENCE_VOLTAGE_V * REFERENCE_READ_NS / (array.read_voltage_V * array.read_ns)
 
 

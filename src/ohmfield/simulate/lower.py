@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from ohmfield._kernels.crossbar import LoweredArray
 from ohmfield.chip.units import Crossbar
 from ohmfield.mapping.slice import Slices
+from ohmfield.simulate.averaging import column_factors
 from ohmfield.simulate.conversion import (
     Causes,
     Driving,
@@ -72,7 +73,7 @@ def lower(stored: Stored, slices: Slices, crossbar: Crossbar, driving: Driving, 
     base = hardware_step(crossbar, driving.signed_input)
     steps = np.array([base / gain for gain in driving.gains]) if causes.rounding else np.ones(len(driving.gains))
     digit = 2**crossbar.dac.bits - 1
-    pedestal = pedestal_levels(crossbar)
+    pedestal = 0.0 if array.averages else pedestal_levels(crossbar)  # an average has it in its levels
     fixed = (stored.gain * conversion_std(crossbar, base)) ** 2 if causes.reading else 0.0
     read_std = stored.read_std if causes.reading and stored.read_std is not None and stored.read_std.any() else None
     columns = stored.columns if causes.rounding and causes.programming else Columns()
@@ -123,7 +124,11 @@ def lower(stored: Stored, slices: Slices, crossbar: Crossbar, driving: Driving, 
     removed = None
     if pedestals is not None and array.written.sides == 1 and array.sum_x == "digital":
         removed = np.floor(pedestals[None, :] / (grid * steps[:, None]) + 0.5).astype(np.int64)
-    weights, shifts = _digital_weights(slices, crossbar, steps, columns, causes)
+    if array.averages:
+        factors, _ = column_factors(slices, crossbar, driving, causes)
+        weights, shifts = _squeezed(slices.bank_weights(array.subtract)[:, None] * factors), None
+    else:
+        weights, shifts = _digital_weights(slices, crossbar, steps, columns, causes)
     extra = np.full(len(steps), max(0.0, fixed * grid**2 - 1.0 / 12.0)) if fixed > 0.0 else None
     return LoweredArray(
         levels=levels,
@@ -193,6 +198,9 @@ def loses_nothing(crossbar: Crossbar, driving: Driving, slices: Slices, causes: 
     if causes.rounding and (any(crossbar.adc.inl) or (causes.programming and crossbar.adc.mismatched)):
         return False
     base = hardware_step(crossbar, driving.signed_input)
+    if crossbar.array.averages:  # which divides a level into other steps in every column
+        most = crossbar.adc.limits(signed_conversion(crossbar, driving.signed_input))[1] * base / max(driving.gains)
+        return not causes.rounding and crossbar.array.accumulator_bits is None and bool(crossbar.largest_sum() <= most)
     if causes.rounding and any(base / gain != 1.0 for gain in driving.gains):
         return False
     digit = 2**crossbar.dac.bits - 1

@@ -21,6 +21,7 @@ from ohmfield.chip.units import Crossbar
 from ohmfield.mapping.calls import ROOT
 from ohmfield.mapping.slice import slice_weights
 from ohmfield.numerics import Noise
+from ohmfield.simulate.averaging import in_levels, nominal_shares
 from ohmfield.simulate.calibrate import layer_inputs
 from ohmfield.simulate.choose import measures_sums, product_of
 from ohmfield.simulate.conversion import IDEAL, Causes, hardware_step, signed_conversion
@@ -171,6 +172,8 @@ def layer_errors(
     signed = signed_conversion(unit, plan.signed_input)
     least, most = unit.adc.limits(signed)
     base, gains = hardware_step(unit, plan.signed_input), unit.adc.choices()
+    if unit.array.averages:  # a step of the mean column
+        base *= float(nominal_shares(slices, unit, plan.starts).mean())
     steps = torch.tensor([base / gain for gain in gains])
     causes = NOISE_ONLY if single else Causes()
     errors = [conversion_errors(layer, chip, inputs, gain, causes, elapsed_s) for gain in gains]
@@ -249,4 +252,7 @@ def _read_errors(
     stored = read_copy(conductances_uS, slices, unit, plan.starts, elapsed_s, causes, noise)
     weights = slices.bank_weights(unit.array.subtract).astype(np.float64)
     # What is made good behind the conversions is made good here.
-    return np.einsum("ibo,b->io", stored.levels * stored.scale - slices.bank_levels(unit.array.subtract), weights)
+    levels = stored.levels * stored.scale
+    if unit.array.averages:
+        levels = in_levels(levels, slices, unit, plan.starts)
+    return np.einsum("ibo,b->io", levels - slices.bank_levels(unit.array.subtract), weights)

@@ -12,6 +12,7 @@ from torch import Tensor
 from ohmfield.chip.units import Crossbar
 from ohmfield.mapping.slice import Slices
 from ohmfield.numerics import Noise
+from ohmfield.simulate.averaging import over_conductance, target_uS
 from ohmfield.simulate.conversion import Causes, level_uS, pedestal_levels
 from ohmfield.simulate.lower import Stored
 from ohmfield.simulate.plan import LayerPlan
@@ -19,7 +20,7 @@ from ohmfield.simulate.programmed import Programmed, StoredLayer
 from ohmfield.simulate.readout import over_connected, with_jitter
 from ohmfield.simulate.sums import reference_slices
 from ohmfield.simulate.wires import Circuits, effective_uS
-from ohmfield.simulate.writing import instance_noise, target_uS
+from ohmfield.simulate.writing import instance_noise
 
 
 def read_copy(
@@ -37,7 +38,8 @@ def read_copy(
 
     `noise` is the copy's own stream. Each cell draws its ageing there once, the same at every age; frozen read noise
     and telegraph states are drawn once for each age. Wires replace each cell by what it counts for in the current of
-    its column, its read noise in proportion; shared charge divides each by the mean capacitor of its column.
+    its column, its read noise in proportion; shared charge divides each by the mean capacitor of its column, a floating
+    column by its conductance.
     Stuck cells neither age nor switch; `dead` cells conduct nothing and make no noise at any age. `factor` is that of
     drift compensation; default: its own.
     """
@@ -65,6 +67,9 @@ def read_copy(
         if not torch.equal(now, aged):
             levels = levels + _banks((now - aged) * (analog / level), unit, spread=False).double().numpy()
             held = held + (now - aged)
+    if unit.array.averages:
+        levels, scale = _averaged(held, unit, starts)
+        std = std * scale
     circuits = None
     if causes.wires and unit.array.wires is not None:
         held = held.double().clamp_min(0.0)
@@ -79,6 +84,23 @@ def read_copy(
         read_std = with_jitter(read_std, levels + pedestal_levels(unit), unit)
     after = factor / analog if causes.programming else 1.0
     return Stored(levels, read_std, scale=after, gain=analog, circuits=circuits)
+
+
+def nominal_levels(
+    slices: Slices, unit: Crossbar, starts: Int[np.ndarray, " groups"]
+) -> Float[np.ndarray, "inputs banks outputs"]:
+    """What the converters see of ideal cells."""
+    if unit.array.averages:
+        return _averaged(target_uS(slices, unit), unit, starts)[0]
+    return slices.bank_levels(unit.array.subtract).astype(np.float64)
+
+
+def _averaged(
+    held_uS: Float[Tensor, "inputs slices sides outputs"], unit: Crossbar, starts: Int[np.ndarray, " groups"]
+) -> tuple[Float[np.ndarray, "inputs banks outputs"], Float[Tensor, "inputs slices sides outputs"]]:
+    """Banks of a floating column in levels of a full one, g_min included, and what each cell is multiplied by."""
+    scale = over_conductance(held_uS, unit, starts)
+    return _banks(held_uS.double() * scale / level_uS(unit), unit, spread=False).numpy(), scale
 
 
 def compensation(stored_uS: Tensor, aged_uS: Tensor) -> float:

@@ -114,6 +114,8 @@ def sum_correction(
     """The correction of a layer. `zero` is the zero point of its weights, `references` what each copy stores."""
     outputs = slices.digits.shape[3]
     per_sum = slices.sum_weights() + np.asarray(zero, dtype=np.float64).reshape(1, -1)
+    if crossbar.array.averages:  # the pedestal comes off where factors have undone the division
+        per_sum = per_sum + pedestal_levels(crossbar) * slices.bank_weights(crossbar.array.subtract).sum()
     per_sum = np.broadcast_to(per_sum, (len(per_sum), outputs))
     starts = [0, len(slices.digits)] if len(per_sum) == 1 else [int(start) for start in slices.starts]
     if not references:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.units import Crossbar
-from ohmfield.mapping.slice import Slices, slice_weights
+from ohmfield.mapping.slice import slice_weights
 from ohmfield.mapping.tile import geometry
 from ohmfield.numerics import Noise
-from ohmfield.simulate.conversion import check_ranges, level_uS
+from ohmfield.simulate.averaging import target_uS
+from ohmfield.simulate.conversion import check_ranges
 from ohmfield.simulate.plan import LayerPlan
 from ohmfield.simulate.programmed import StoredLayer
 from ohmfield.simulate.spares import Lines, has_line_faults, on_lines
@@ -25,11 +26,6 @@ Both = tuple[Tensor, Tensor]  # cells of weights, and those of reference columns
 def instance_noise(seed: int, path: str, kind: str) -> Noise:
     """`kind` is program, stuck, lines, age or read."""
     return Noise(seed).at("instance", path, kind)
-
-
-def target_uS(slices: Slices, unit: Crossbar) -> Float[Tensor, "inputs slices sides outputs"]:
-    """What each cell should hold."""
-    return unit.cell.g_min_uS + torch.from_numpy(slices.digits).double() * level_uS(unit)
 
 
 def program_layer(

@@ -1,8 +1,8 @@
-"""SRAM cell of an analog macro: one bit, read as charge."""
+"""SRAM cell of an analog macro: one bit, read as charge of its capacitor or as a discharge of its column."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from torch import Tensor
@@ -10,7 +10,7 @@ from torch import Tensor
 from ohmfield.chip.anchors import Anchored, given
 from ohmfield.chip.array import Array
 from ohmfield.chip.cells.base import Cell
-from ohmfield.chip.lines import CHARGE_FF
+from ohmfield.chip.lines import CAPACITOR_FF, LINE_FF
 from ohmfield.chip.process import Process
 from ohmfield.chip.scaling import REFERENCE_V
 from ohmfield.numerics import Noise
@@ -21,14 +21,22 @@ NM_PER_UM = 1e3
 CAPACITOR_FF_PER_UM2 = 2.3  # of metal over a cell, at 22 nm; taken for every node
 # Mismatch at which a capacitor costs what the sources give (assumed: they state none), and the least that is priced.
 ANCHOR_MISMATCH, LEAST_MISMATCH = 0.01, 1e-3
+# A transistor that discharges its column matches worse: 30 mV of threshold over an overdrive of 0.3 V (assumed).
+DISCHARGE_MISMATCH = 0.1
 # 6T bit cell in squares of the node name, by node (NeuroSim): it shrinks more slowly than the name below 22 nm.
 _CELL_F2 = {180: 280, 22: 280, 14: 326, 10: 400, 7: 551, 5: 840, 3: 2048}
-ANALOG_OVER_6T = Anchored(
-    "analog SRAM cell over 6T",
+CAPACITOR_OVER_6T = Anchored(
+    "SRAM cell with a capacitor over 6T",
     (
         given(2.91e6 / (2304 * 256) / (280 * 0.065**2), "Jia JSSC 2020 Fig 11: array 2.91 mm2, 2304 x 256", ("Jia",)),
         given(57040 / (512 * 128) / (280 * 0.022**2), "Wang Fig 22b: MAC array 57040 um2, 512 x 128", ("Wang",)),
+    ),
+)
+DISCHARGE_OVER_6T = Anchored(
+    "SRAM cell that discharges its column over 6T",
+    (
         given(1080 / 551, "Sinangil JSSC 2021: 8T cell 1080 F2 against 551 F2", ("Sinangil",)),
+        given(8 / 6, "8T cell: transistors over those of 6T"),
     ),
 )
 WRITE_FJ = Anchored(
@@ -61,12 +69,20 @@ class SramCell(Cell):
         f"capacitors of the sources match to {ANCHOR_MISMATCH:g}; charge inverse to the square of the mismatch",
     )
     max_bits: ClassVar[int] = 1
+    multiply: Literal["capacitor", "discharge"] = knob(
+        "cost", "capacitor", doc="a bit charges its own capacitor, or discharges its column through a transistor"
+    )
     mismatch: float = knob(
         "both", ANCHOR_MISMATCH, ge=0, le=1, doc="sd of a cell's capacitor, of its value; less costs charge"
     )
     capacitor_fF: float | None = knob(
         "both", None, gt=0, le=1e3, doc="capacitor that matches to 0.01; charge_share needs it; default: the sources'"
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.multiply == "discharge" and self.capacitor_fF is not None:
+            raise ValueError(f"multiply discharge: the cell has no capacitor_fF {self.capacitor_fF:g}; name none")
 
     def program_std_uS(self, target_uS: Tensor) -> Tensor:
         """Standard deviation of what a cell adds: its capacitor is what it was made, whatever is written."""
@@ -77,8 +93,9 @@ class SramCell(Cell):
         return (target_uS + self.program_std_uS(target_uS) * drawn).clamp_min(0.0)
 
     def area_factor(self) -> Number:
-        """Capacitor over that of the sources: mismatch falls with the root of the area (Pelgrom), 1e-3 at least."""
-        return (ANCHOR_MISMATCH / np.maximum(self.mismatch, LEAST_MISMATCH)) ** 2
+        """Capacitor or transistor over that of the sources: mismatch ~ 1 / sqrt(area) (Pelgrom), 1e-3 at least."""
+        anchor = ANCHOR_MISMATCH if self.multiply == "capacitor" else DISCHARGE_MISMATCH
+        return (anchor / np.maximum(self.mismatch, LEAST_MISMATCH)) ** 2
 
     def capacitance_fF(self) -> Number:
         """Capacitor of a cell where one is named: `capacitor_fF`, and what its matching adds."""
@@ -93,14 +110,18 @@ class SramCell(Cell):
         return PartCost(span(0.0))
 
     def read(self, process: Process, mean_uS: Number, array: Array) -> ActionCost:
-        """C V^2 of the cell's capacitor at half fill (where the anchors were measured), in proportion to the fill."""
+        """C V^2 of the cell's capacitor at half fill (where the anchors were measured), in proportion to the fill.
+
+        A cell that discharges its column takes its share of the column's charge: line capacitance per cell.
+        """
         fill = mean_uS / (0.5 * np.asarray(self.g_max_uS))
         if self.capacitor_fF is not None:
             energy_fJ = span(0.5) * fill * self.capacitance_fF() * np.asarray(array.read_voltage_V) ** 2
             return ActionCost(energy_fJ * PJ_PER_FJ, span(1.0) * array.read_ns)
         # `analog_pJ` scales C with the node and V from the supply; here the line swings by the read voltage instead.
         swing = (np.asarray(array.read_voltage_V) / process.supply_V) ** 2
-        energy_pJ = process.analog_pJ(CHARGE_FF.value() * REFERENCE_V**2) * swing * fill
+        cell_fF = CAPACITOR_FF.value() if self.multiply == "capacitor" else LINE_FF.value() * 0.5
+        energy_pJ = process.analog_pJ(cell_fF * REFERENCE_V**2) * swing * fill
         return ActionCost(energy_pJ * self.area_factor(), span(1.0) * array.read_ns)
 
     def write(self, process: Process) -> ActionCost:
@@ -108,7 +129,8 @@ class SramCell(Cell):
 
     def part(self, process: Process) -> PartCost:
         """Transistors; the capacitor lies over them, and sets the area where it is the larger."""
-        transistors_um2 = six_transistor_um2(process.node_nm) * ANALOG_OVER_6T.value()
+        over = CAPACITOR_OVER_6T if self.multiply == "capacitor" else DISCHARGE_OVER_6T
+        transistors_um2 = six_transistor_um2(process.node_nm) * over.value()
         if self.capacitor_fF is None:
             return process.powered(transistors_um2)
         return process.powered(np.maximum(transistors_um2, self.capacitance_fF() / CAPACITOR_FF_PER_UM2))
