@@ -50,6 +50,7 @@ CHOICES: dict[str, list[Any]] = {
     "skip": ["zero_planes", "zero_bits"],
     "match": [],
     "unit": [],
+    "boundary": ["system"],
     "model": ["hermes-2", "cmo-2"],
     "temperature_K": [305.0],
     "verify": [Verify(tolerance=0.005)],

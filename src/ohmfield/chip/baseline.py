@@ -27,6 +27,11 @@ class Roofline:
     launch_us: float = knob("cost", 0.0, ge=0, doc="time per kernel launch")
     assumed: bool = knob("label", False, doc="figures not read in a source")
 
+    @property
+    def ridge_FLOP_per_byte(self) -> float:
+        """Operations per byte above which the peak rate bounds it, and below which its memory does."""
+        return self.peak_GFLOPs / self.bandwidth_GBps
+
     def cost(self, flops: Number, moved_bytes: Number, launches: Number = 0.0) -> ActionCost:
         """Time by the roofline, energy `t (idle + activity (busy - idle))`, activity 0.3 / 0.7 / 1.
 

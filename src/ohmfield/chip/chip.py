@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatch
+from typing import Literal
 
 from ohmfield.chip.baseline import Roofline
 from ohmfield.chip.composition import ManyChips, Stacked
@@ -38,6 +39,9 @@ class Chip:
     name: str = knob("label", doc="short name")
     title: str = knob("label", "", doc="one line for people")
     source: str = knob("label", doc="where the numbers come from")
+    boundary: Literal["array", "macro", "chip", "system"] = knob(
+        "label", "chip", doc="how much of the published chip its source's figures are of"
+    )
     assumed: tuple[str, ...] = knob("label", (), doc="what no source gives, one line each; printed on every report")
     measured: tuple[str, ...] = knob("label", (), doc="leaves that were measured, one line each; printed with bills")
     process: Process

@@ -91,16 +91,14 @@ class Dac:
         return tuple(weights)
 
     def drive(self, process: Process, columns: Number, *, pulses: bool = False) -> ActionCost:
-        """One unit of a driven digit of one row: driver and line swing by the supply; wider digits need a converter.
+        """One unit of a driven digit of one row: the line swings once a digit, of `2^(bits - 1)` units on average (assumed).
 
-        As `pulses` they need none, and a line swings once for a digit, of `2^(bits - 1)` units on average (assumed).
+        Driver and line swing by the supply; wider digits need a converter, unless they are the widths of `pulses`.
         """
-        if pulses:
-            swung_fF = DRIVER_FF.value() * self._sides() + LINE_FF.value() * columns
-            return ActionCost(process.analog_pJ(swung_fF * REFERENCE_V**2) / 2.0 ** (np.asarray(self.bits) - 1))
-        wide = np.minimum(np.asarray(self.bits) - 1, 1)  # a single bit is a switch, not a converter
+        wide = 0 if pulses else np.minimum(np.asarray(self.bits) - 1, 1)  # a single bit is a switch, not a converter
         driver_fF = (DRIVER_FF.value() + DAC_FF.value() * self.bits * wide) * self._sides()
-        return ActionCost(process.analog_pJ((driver_fF + LINE_FF.value() * columns) * REFERENCE_V**2))
+        units = 2.0 ** (np.asarray(self.bits) - 1)
+        return ActionCost(process.analog_pJ((driver_fF + LINE_FF.value() * columns) * REFERENCE_V**2) / units)
 
     def part(self, process: Process, *, pulses: bool = False) -> PartCost:
         """The driver of one row."""
