@@ -6,10 +6,11 @@ prices a fabricated chip does so inside `without(chip)`, so that no constant com
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -100,3 +101,24 @@ def analog_energy(value: float, node_nm: float, supply_V: float, source: str, ch
 def analog_area(value: float, node_nm: float, source: str, chips: tuple[str, ...] = ()) -> Sourced:
     """An anchor for an analog area."""
     return given(value / float(scaling.analog_area(node_nm)), source, chips)
+
+
+# ---- what leaves answer, asked once ----------------------------------------------------------------------------------
+
+Cost = TypeVar("Cost")
+
+
+def once(make: Callable[..., Cost], process: object, *arguments: object) -> Cost:
+    """`make(process, *arguments)` of a leaf, kept with the leaf: the same object for the same process and arguments.
+
+    A chip that differs from another in one leaf shares all others, and so what they cost. Arrays of designs are asked
+    each time.
+    """
+    leaf = make.__self__  # type: ignore[attr-defined]
+    if any(isinstance(argument, np.ndarray) for argument in arguments):
+        return make(process, *arguments)
+    known = leaf.__dict__.setdefault("_once", {})
+    key = (make.__name__, id(process), arguments, _left_out.get())
+    if key not in known or known[key][0] is not process:  # of an object that is gone another may have the number
+        known[key] = process, make(process, *arguments)
+    return known[key][1]

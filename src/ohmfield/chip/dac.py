@@ -91,7 +91,7 @@ class Dac:
         return tuple(weights)
 
     def drive(self, process: Process, columns: Number, *, pulses: bool = False) -> ActionCost:
-        """One unit of a driven digit of one row: the line swings once a digit, of `2^(bits - 1)` units on average (assumed).
+        """One unit of a driven digit of one row: a line swings once a digit, `2^(bits - 1)` units on average.
 
         Driver and line swing by the supply; wider digits need a converter, unless they are the widths of `pulses`.
         """

@@ -55,6 +55,14 @@ class Requantiser:
         blocks = self._shift(self.word_bits)
         return _total(blocks).action(process, len(blocks))
 
+    def shift_zero(self, process: Process, input_bits: Number) -> ActionCost:
+        """The zero point of a layer added to one of its input codes."""
+        return (library.adder(input_bits) + library.register(input_bits)).action(process)
+
+    def zero_part(self, process: Process, input_bits: Number) -> PartCost:
+        """What does that in all lanes: an adder each, and the register that holds the zero point."""
+        return (library.adder(input_bits) + library.register(input_bits)).part(process).times(self.lanes)
+
     def value(self, process: Process, accumulator_bits: Number) -> ActionCost:
         """One output; latency is the depth of the pipeline, the rate `lanes` per clock."""
         blocks = self._stages(accumulator_bits)

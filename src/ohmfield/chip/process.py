@@ -72,8 +72,8 @@ class Process:
 
     @cached_property
     def cycle_ns(self) -> Span:
-        """One clock period, `[1, designs]`."""
-        return np.atleast_2d(1.0 / np.asarray(self.clock_GHz, dtype=np.float64))
+        """One clock period, `[3, designs]`."""
+        return span(1.0) / np.asarray(self.clock_GHz, dtype=np.float64)
 
     # Factors from 28 nm and 0.9 V to here, looked up once for a process.
 

@@ -10,6 +10,7 @@ import numpy as np
 from ohmfield.chip import chains, library, readout
 from ohmfield.chip.adc import Adc
 from ohmfield.chip.adders import ApproximateAdder
+from ohmfield.chip.anchors import once
 from ohmfield.chip.array import Array
 from ohmfield.chip.cells import CELLS
 from ohmfield.chip.cells.base import Cell
@@ -43,6 +44,10 @@ class Unit(ABC):
     @abstractmethod
     def drive(self, process: Process) -> ActionCost:
         """One driven input digit of one array."""
+
+    @abstractmethod
+    def turn(self, process: Process, weight_bits: Number) -> ActionCost:
+        """Time of one read of an array; what it draws stands in its actions."""
 
     @abstractmethod
     def parts(self, process: Process, weight_bits: Number, input_bits: Number) -> dict[str, PartCost]:
@@ -207,6 +212,18 @@ class Crossbar(Unit):
         if self.array.averages:
             return ActionCost(span(0.0)), PartCost(span(0.0))
         return self.cell.sense(process), self.cell.sense_part(process)
+
+    def read(self, process: Process) -> ActionCost:
+        """One driven cell of mean conductance, for as long as a column takes to settle."""
+        mean_uS = self.cell.mean_uS(self.default_fill)
+        return self.cell.read(process, mean_uS, self.array).times(readout.settling(process, self, mean_uS))
+
+    def turn(self, process: Process, weight_bits: Number) -> ActionCost:
+        """Time of one read: settling, then the conversions of one converter; or both at once."""
+        converting_ns = once(self.convert, process).latency_ns * self.conversions_per_read()
+        driven_ns = once(self.read, process).latency_ns * readout.pulses(self.array, self.dac)
+        overlapped_ns = np.maximum(driven_ns, converting_ns)
+        return ActionCost(span(0.0), np.where(self.array.sample_and_hold, overlapped_ns, driven_ns + converting_ns))
 
     def convert(self, process: Process) -> ActionCost:
         """One conversion with its column: line, amplifier, declared gain, converter."""
@@ -373,6 +390,10 @@ class DigitalCim(Unit):
             return ActionCost(process.gates_pJ(row_fJ), self.step_ns(process, weight_bits))
         share = self._product(weight_bits).energy_fJ + self._tree(weight_bits).energy_fJ / self.rows
         return ActionCost(process.gates_pJ(share * TREE_ACTIVITY), self.step_ns(process, weight_bits))
+
+    def turn(self, process: Process, weight_bits: Number) -> ActionCost:
+        """Time of one cycle."""
+        return ActionCost(span(0.0), self.step_ns(process, weight_bits))
 
     def step_ns(self, process: Process, weight_bits: Number) -> Span:
         """One cycle: the clock, or the adder tree where that is slower."""

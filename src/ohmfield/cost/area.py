@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ohmfield.chip import library
+from ohmfield.chip.anchors import once
 from ohmfield.chip.chip import Chip
-from ohmfield.chip.library import Block
 from ohmfield.cost.actions import accumulator_bits
 from ohmfield.mapping.place import ACTIVATION
 from ohmfield.mapping.workload import Placement, Workload
@@ -26,7 +25,8 @@ def chip_parts(chip: Chip, workload: Workload, placement: Placement) -> dict[str
         parts[component] = parts[component] + part if component in parts else part
 
     for unit in chip.units.values():
-        for component, part in unit.parts(process, placement.weight_bits, placement.input_bits).items():
+        parts_of = once(unit.parts, process, placement.weight_bits, placement.input_bits)
+        for component, part in parts_of.items():
             add(component, part.times(unit.num_arrays))
     operators = workload.shapes.operators
     widths = [
@@ -34,32 +34,32 @@ def chip_parts(chip: Chip, workload: Workload, placement: Placement) -> dict[str
         for operator in operators
         if operator.kind == "linear" or (operator.kind == "product" and placement.sites[operator.id].unit in chip.units)
     ]
-    add("requantiser", chip.requantiser.part(process, largest(*(widths or [chip.requantiser.word_bits]))))
+    add("requantiser", once(chip.requantiser.part, process, largest(*(widths or [chip.requantiser.word_bits]))))
     if placement.zero_points:
-        add("requantiser", zero_adder(placement).part(process).times(chip.requantiser.lanes))
+        add("requantiser", once(chip.requantiser.zero_part, process, placement.input_bits))
     functions = dict.fromkeys(op.function for op in operators if placement.sites[op.id].unit == ACTIVATION)
     if functions:
-        add("activation", chip.activation.part(process, tuple(functions)))
+        add("activation", once(chip.activation.part, process, tuple(functions)))
     if chip.gather:
         shapes = [(op.inputs, op.outputs) for op in operators if op.kind == "interpolate"]
         dims, features = max(shapes, default=(DEFAULT_DIMS, DEFAULT_FEATURES))
-        add("gather", chip.gather.part(process, dims, features))
+        add("gather", once(chip.gather.part, process, dims, features))
     if chip.table_memory:
-        add("table_memory", chip.table_memory.part(process))
-    add("buffer", chip.buffer.part(process))
+        add("table_memory", once(chip.table_memory.part, process))
+    add("buffer", once(chip.buffer.part, process))
     for component, part in _composed(chip, parts):
         add(component, part)
     if chip.many:
         parts = {component: part.times(chip.num_chips) for component, part in parts.items()}
     if chip.dram:
-        add("dram", chip.dram.part(process))
+        add("dram", once(chip.dram.part, process))
     return parts
 
 
 def _composed(chip: Chip, parts: Mapping[str, PartCost]) -> list[tuple[str, PartCost]]:
     """Links of one chip, and the switches of its power domains."""
     links = (chip.network, chip.stacked and chip.stacked.link, chip.many and chip.many.link)
-    made = [("link", link.part(chip.process)) for link in links if link]
+    made = [("link", once(link.part, chip.process)) for link in links if link]
     for domain in chip.gating:
         made += [
             (component, domain.switches(parts[component])) for component in domain.components if component in parts
@@ -81,11 +81,6 @@ def gated(chip: Chip, parts: Mapping[str, PartCost]) -> tuple[Span, ActionCost]:
             each = domain.wake(chip.process, part)
             wake = ActionCost(wake.energy_pJ + each.energy_pJ, np.maximum(wake.latency_ns, each.latency_ns))
     return standby, wake
-
-
-def zero_adder(placement: Placement) -> Block:
-    """What adds the zero point of a layer to its input codes: an adder and the register that holds it."""
-    return library.adder(placement.input_bits) + library.register(placement.input_bits)
 
 
 def part_totals(parts: Mapping[str, PartCost], components: Sequence[str]) -> tuple[np.ndarray, Span]:

@@ -8,7 +8,7 @@ from ohmfield.chip.baseline import Roofline
 from ohmfield.cost.actions import FLOAT_BYTES, fused_bytes, processor_work
 from ohmfield.cost.bill import UW_PER_W, Bill, leakage_pJ
 from ohmfield.cost.evaluate import IDLE
-from ohmfield.cost.ledger import COMPONENTS, Ledger
+from ohmfield.cost.ledger import COMPONENTS, Ledger, slowest_of
 from ohmfield.mapping.workload import Operator, Workload
 from ohmfield.quantities import ActionCost, span
 
@@ -42,9 +42,9 @@ def baseline_bill(roofline: Roofline, workload: Workload) -> Bill:
         operators=operators,
         components=COMPONENTS,
         energy_pJ=ledger.energy(operators, COMPONENTS),
-        latency_ns=ledger.latency(operators),
+        latency_ns=slowest_of(ledger.stage_ns(), operators),
         first_ns=ledger.first_ns(operators),
-        stage_ns=ledger.stage_times(operators),
+        stage_ns=ledger.stage_ns(),
         fill_ns=interval_ns,
         interval_ns=interval_ns,
         area_um2=np.zeros((3, 1, len(COMPONENTS))),

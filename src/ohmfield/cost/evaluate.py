@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from ohmfield.chip.anchors import once
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.links import Link
-from ohmfield.chip.process import Process
-from ohmfield.chip.readout import ASSUMPTIONS as READOUT_ASSUMPTIONS
-from ohmfield.chip.readout import pulses, settling
 from ohmfield.chip.units import Crossbar, DigitalCim, Unit
 from ohmfield.cost.actions import (
     LinearActions,
@@ -21,14 +20,15 @@ from ohmfield.cost.actions import (
     linear_actions,
     processor_work,
 )
-from ohmfield.cost.area import chip_parts, gated, part_totals, zero_adder
+from ohmfield.cost.area import chip_parts, gated, part_totals
 from ohmfield.cost.bill import Bill, leakage_pJ
-from ohmfield.cost.ledger import COMPONENTS, EVERY, Ledger
+from ohmfield.cost.ledger import COMPONENTS, EVERY, Ledger, slowest_of
 from ohmfield.cost.programming import add_programming, write_array
+from ohmfield.cost.terms import boundary, warnings
 from ohmfield.mapping.place import ACTIVATION, DRAM, GATHER, HOST, REQUANTISER, TABLE_MEMORY
 from ohmfield.mapping.tile import Tiling, tile
 from ohmfield.mapping.workload import Operator, Placement, Site, Workload
-from ohmfield.quantities import ActionCost, Number, Span, ceil_div, span
+from ohmfield.quantities import ActionCost, Number, Span, ceil_div
 from ohmfield.spec import InputError
 
 IDLE = "(idle)"  # row of what is spent whatever runs
@@ -56,16 +56,16 @@ def evaluate(chip: Chip, workload: Workload, placement: Placement, *, by_operato
     named = tuple(operator.id for operator in workload.shapes.operators) if by_operator else ()
     operators = (*named, IDLE) if by_operator else (EVERY,)
     ledger.spend(IDLE, "leakage", ActionCost(idle))
-    energy = ledger.energy(operators, COMPONENTS)
+    energy, stage_ns = ledger.energy(operators, COMPONENTS), ledger.stage_ns()
     designs = max(energy.shape[1], area_um2.shape[1], interval_ns.shape[1])
     return Bill(
         name=chip.name,
         operators=operators,
         components=COMPONENTS,
         energy_pJ=_wide(energy, designs),
-        latency_ns=_wide(ledger.latency(operators), designs),
+        latency_ns=_wide(slowest_of(stage_ns, operators), designs),
         first_ns=_wide(ledger.first_ns(operators), designs),
-        stage_ns={key: _wide(time, designs) for key, time in ledger.stage_times(named).items()},
+        stage_ns={key: _wide(time_ns, designs) for key, time_ns in stage_ns.items()},
         fill_ns=_wide(fill_ns, designs),
         interval_ns=_wide(interval_ns, designs),
         area_um2=_wide(area_um2, designs),
@@ -75,11 +75,11 @@ def evaluate(chip: Chip, workload: Workload, placement: Placement, *, by_operato
         wake_ns=_wide(wake.latency_ns, designs),
         macs=sum(operator.macs for operator in workload.shapes.operators) * workload.items,
         precision=f"{placement.weight_bits}-bit weights, {placement.input_bits}-bit inputs",
-        utilisation=billing.utilisation(),
-        activity=billing.activity(),
-        boundary=billing.boundary(),
+        utilisation=_mean([(macs, used) for macs, used, _ in billing.used]),
+        activity=_mean([(macs, driven) for macs, _, driven in billing.used]),
+        boundary=boundary(chip, ledger),
         inference=workload.inference,
-        warnings=billing.warnings() if by_operator else (),
+        warnings=warnings(chip, workload, placement, billing.rates) if by_operator else (),
     )
 
 
@@ -100,7 +100,6 @@ class _Billing:
     rates: Rates = field(init=False)
     last: str = field(init=False)
     used: list[tuple[float, Number, Number]] = field(default_factory=list)  # MACs, cells used share, driven share
-    prices: dict[tuple[object, ...], ActionCost] = field(default_factory=dict)
     reached: dict[str, tuple[Number, Number]] = field(default_factory=dict)  # arrays so far and the chip of the last
     ends: dict[str, Number] = field(default_factory=dict)  # chips that the inputs of a layer go on to
 
@@ -110,12 +109,9 @@ class _Billing:
         linear = [operator.id for operator in self.workload.shapes.operators if operator.kind == "linear"]
         self.last = linear[-1] if linear else ""
 
-    def price(self, make: Callable[..., ActionCost], *arguments: object, of: str = "") -> ActionCost:
-        """What an action of a leaf costs, asked once; `of` tells units apart."""
-        key = (of, make.__qualname__, *arguments)
-        if key not in self.prices:
-            self.prices[key] = make(self.chip.process, *arguments)
-        return self.prices[key]
+    def price(self, make: Callable[..., Any], *arguments: object) -> Any:
+        """What an action of a leaf costs on this chip's process."""
+        return once(make, self.chip.process, *arguments)
 
     def add(self, operator: Operator) -> None:
         """Enter one operator on the unit where it was placed."""
@@ -147,7 +143,7 @@ class _Billing:
         Values wait in the buffer as the codes of the layer that reads them; words of the last layer go there as well.
         """
         unit = self.chip.units[site.unit]
-        cut = tile(operator, unit, self.placement.weight_bits)
+        cut = site.cut or tile(operator, unit, self.placement.weight_bits)
         actions = linear_actions(operator, site, unit, cut, self.rates, self.placement)
         if self.by_operator:
             self.used.append((operator.macs, cut.utilisation, actions.driven_share))
@@ -157,7 +153,7 @@ class _Billing:
         code_bits = operator.groups * operator.inputs * self.placement.input_bits
         self._quantise(operator.id, operator.input_values)
         if operator.path in self.placement.zero_points:
-            shift = self.price(zero_adder(self.placement).action, of="zero point")
+            shift = self.price(self.chip.requantiser.shift_zero, self.placement.input_bits)
             self.ledger.spend(operator.id, REQUANTISER, shift, operator.input_values * self.workload.items)
         written = operator.input_values / (operator.groups * operator.inputs)
         self._buffer(operator.id, written, code_bits, write=True)
@@ -169,13 +165,13 @@ class _Billing:
             self._written(operator, unit, cut, stage)
         if isinstance(unit, Crossbar):
             self.rates.note(operator.id, f"mean conductance: {unit.default_fill:g} of the range above g_min")
-            turn_ns = self._crossbar(operator.id, site.unit, unit, actions, width)
+            turn_ns = self._crossbar(operator.id, unit, actions, width)
             for again in calibrations(operator, site, unit, cut, self.workload, self.placement):
-                self._crossbar(operator.id, site.unit, unit, again, width)
+                self._crossbar(operator.id, unit, again, width)
                 self.ledger.occupy(operator.id, stage, turn_ns, again.turns, 0.0)
         else:
             assert isinstance(unit, DigitalCim)  # `linear_actions` has refused others
-            turn_ns = self._digital(operator.id, site.unit, unit, actions, width)
+            turn_ns = self._digital(operator.id, unit, actions, width)
         self.ledger.occupy(operator.id, stage, turn_ns, actions.turns, actions.first_turns)
         self._requantise(operator.id, operator.vectors * operator.groups * operator.outputs, width)
         if operator.id == self.last:
@@ -199,7 +195,7 @@ class _Billing:
 
     def _move(self, name: str, stage: str, link: Link, messages: Number, bits: Number) -> None:
         """`messages` of `bits` per item over a link."""
-        message = self._by_width(link.transfer, bits, stage)
+        message = self.price(link.transfer, bits)
         self.ledger.spend(name, "link", message, messages * self.workload.items)
         self.ledger.occupy(name, stage, message.latency_ns, messages * self.workload.items, np.ceil(messages))
 
@@ -215,38 +211,31 @@ class _Billing:
         turns = ceil_div(cut.arrays, unit.num_arrays)
         self.ledger.occupy(operator.id, stage, array.latency_ns, turns * self.workload.items, turns)
 
-    def _crossbar(self, name: str, site: str, unit: Crossbar, actions: LinearActions, width: Number) -> Span:
+    def _crossbar(self, name: str, unit: Crossbar, actions: LinearActions, width: Number) -> Span:
         """Energy of the reads; the time of one."""
         spend = self.ledger.spend
         mean_uS = unit.cell.mean_uS(unit.default_fill)
-        read = self.price(lambda process: _read(unit, process), of=f"{site} cells")
-        spend(name, "cells", read, actions.cell_reads * unit.current_share(mean_uS, actions.driven_share))
-        spend(name, "drivers", self.price(unit.drive, of=site), actions.drives)
-        convert = self.price(unit.convert, of=site)
-        spend(name, "adc", convert, actions.conversions)
-        adder = self._by_width(unit.shift_add, width + unit.fraction_bits, site)
-        spend(name, "shift_add", adder, actions.additions)
-        spend(name, "shift_add", self.price(unit.correct, of=site), actions.conversions)
-        spend(name, "control", self.price(unit.control, of=site), actions.reads)
+        spend(
+            name, "cells", self.price(unit.read), actions.cell_reads * unit.current_share(mean_uS, actions.driven_share)
+        )
+        spend(name, "drivers", self.price(unit.drive), actions.drives)
+        spend(name, "adc", self.price(unit.convert), actions.conversions)
+        spend(name, "shift_add", self.price(unit.shift_add, width + unit.fraction_bits), actions.additions)
+        spend(name, "shift_add", self.price(unit.correct), actions.conversions)
+        spend(name, "control", self.price(unit.control), actions.reads)
         if unit.dac.skip != "none":
-            spend(name, "control", self.price(unit.detect, of=site), actions.looks)
-        return self.price(lambda _: ActionCost(span(0.0), _turn_ns(unit, read, convert)), of=f"{site} turn").latency_ns
+            spend(name, "control", self.price(unit.detect), actions.looks)
+        return self.price(unit.turn, self.placement.weight_bits).latency_ns
 
-    def _digital(self, name: str, site: str, unit: DigitalCim, actions: LinearActions, width: Number) -> Span:
+    def _digital(self, name: str, unit: DigitalCim, actions: LinearActions, width: Number) -> Span:
         """Energy of the cycles; the time of one."""
         spend = self.ledger.spend
-        add = self.price(lambda process: unit.add(process, self.placement.weight_bits), of=f"{site} add")
-        spend(name, "drivers", self.price(unit.drive, of=site), actions.drives)
+        add = self.price(unit.add, self.placement.weight_bits)
+        spend(name, "drivers", self.price(unit.drive), actions.drives)
         spend(name, "adder_tree", add, actions.cell_reads)
-        spend(name, "shift_add", self._by_width(unit.shift_add, width, site), actions.additions)
-        spend(name, "control", self.price(unit.control, of=site), actions.reads)
+        spend(name, "shift_add", self.price(unit.shift_add, width), actions.additions)
+        spend(name, "control", self.price(unit.control), actions.reads)
         return add.latency_ns
-
-    def _by_width(self, make: Callable[..., ActionCost], width: Number, of: str) -> ActionCost:
-        """The price of an action on words of `width` bits; of arrays of widths, each is told apart by identity."""
-        if isinstance(width, np.ndarray):
-            return make(self.chip.process, width)
-        return self.price(make, width, of=of)
 
     def _table(self, operator: Operator, home: str) -> None:
         """Rows of a stored table, from table memory or DRAM."""
@@ -257,7 +246,7 @@ class _Billing:
         if home == TABLE_MEMORY and self.chip.table_memory:
             memory = self.chip.table_memory
             per_read = memory.accesses(bits)
-            self._spread(operator.id, home, self.price(memory.read, of=home), reads * per_read, memory.banks)
+            self._spread(operator.id, home, self.price(memory.read), reads * per_read, memory.banks)
             self._rise(operator.id, home, reads * per_read, memory.word_bits)
         elif self.chip.dram:
             self._spread(operator.id, DRAM, self.chip.dram.transfer(bits), reads, 1)
@@ -288,7 +277,7 @@ class _Billing:
         """Values through the activation unit, on their way from the requantiser to the buffer."""
         unit = self.chip.activation
         values = self.workload.rate(operator.id, "values", operator.outputs)
-        action = self.price(unit.value, operator.function, of=ACTIVATION)
+        action = self.price(unit.value, operator.function)
         self.ledger.spend(operator.id, ACTIVATION, action, values * self.workload.items)
         self._pipeline(operator.id, ACTIVATION, action, values, unit.lanes)
 
@@ -306,7 +295,7 @@ class _Billing:
     def _requantise(self, name: str, values: float, width: Number) -> None:
         """`values` per item through the requantiser, from sums or words of `width` bits."""
         unit = self.chip.requantiser
-        action = self._by_width(unit.value, width, REQUANTISER)
+        action = self.price(unit.value, width)
         self.ledger.spend(name, REQUANTISER, action, values * self.workload.items)
         self._pipeline(name, REQUANTISER, action, values, unit.lanes)
 
@@ -320,7 +309,7 @@ class _Billing:
     def _buffer(self, name: str, vectors: float, bits: Number, *, write: bool) -> None:
         """`vectors` of `bits` per item through the buffer."""
         buffer = self.chip.buffer
-        access = self.price(buffer.write if write else buffer.read, of="buffer")
+        access = self.price(buffer.write if write else buffer.read)
         accesses = vectors * buffer.accesses(bits)
         self._spread(name, "buffer", access, accesses, buffer.banks)
         self._rise(name, "buffer", accesses, buffer.word_bits)
@@ -340,83 +329,9 @@ class _Billing:
 
     def _pipeline(self, name: str, stage: str, action: ActionCost, values: float, lanes: Number) -> None:
         """`values` per item through `lanes` pipelines, one value a clock each; its depth is passed once."""
-        cycle_ns = self.price(lambda process: ActionCost(span(0.0), process.cycle_ns), of="cycle").latency_ns
+        cycle_ns = self.chip.process.cycle_ns
         self.ledger.occupy(name, stage, cycle_ns, values * self.workload.items / lanes, np.ceil(values / lanes))
         self.ledger.occupy(name, stage, action.latency_ns, 0.0, 1.0)
-
-    # ---- what qualifies the bill -------------------------------------------------------------------------------------
-
-    def utilisation(self) -> Number:
-        """Share of the cells in the arrays held that store a weight, weighted by MACs."""
-        return _mean([(macs, used) for macs, used, _ in self.used])
-
-    def activity(self) -> Number:
-        """Share of the largest digit sum that is driven, weighted by MACs."""
-        return _mean([(macs, driven) for macs, _, driven in self.used])
-
-    def boundary(self) -> str:
-        """What the figures include."""
-        if any(component == HOST for component, _ in self.ledger.spent):
-            return "system: chip and the host while it works"
-        if self.chip.many:
-            return "chips and the links between them" + (", DRAM" if self.chip.dram else "")
-        return "chip and DRAM" if self.chip.dram else "chip: arrays, converters, digital units, on-chip memory"
-
-    def warnings(self) -> tuple[str, ...]:
-        """What was assumed, and what ran elsewhere than hoped."""
-        lines = [f"measured: {line}" for line in self.chip.measured]
-        lines += [f"assumed: {line}" for line in self.chip.assumed] + self.rates.warnings()
-        lines += [f"stated: {rate}" for rate in self.workload.stated]
-        lines += [f"extrapolated: {line}" for line in self.chip.process.extrapolated]
-        chip = self.chip
-        beside = (chip.buffer, chip.table_memory, chip.dram, chip.network, *chip.gating)
-        beside += (chip.stacked and chip.stacked.link, chip.many and chip.many.link)
-        lines += dict.fromkeys(f"assumed: {line}" for part in beside if part for line in part.assumptions)
-        units = self.chip.units.items()
-        for name, unit in units:
-            if isinstance(unit, Crossbar):
-                lines += [f"assumed: cells of {name}: {line}" for line in unit.cell.assumptions]
-                lines += [f"assumed: drivers of {name}: {line}" for line in unit.dac.assumptions]
-                lines += [f"assumed: converters of {name}: {line}" for line in unit.adc.assumptions]
-                reading = READOUT_ASSUMPTIONS[unit.array.readout]
-                lines += [f"assumed: readout of {name}: {line}" for line in reading]
-                lines += [f"assumed: arrays of {name}: {line}" for line in unit.array.assumptions]
-                wires, compensate = unit.array.wires, unit.compensate
-                lines += [f"assumed: wires of {name}: {line}" for line in wires.assumptions] if wires else []
-                trims = compensate.assumptions if compensate else ()
-                lines += [f"assumed: drift compensation of {name}: {line}" for line in trims]
-        ideal = [name for name, unit in units if isinstance(unit, Crossbar) and unit.cell.kind == "ideal"]
-        lines += [f"cells of {name} are ideal and cost nothing" for name in ideal]
-        hosted = [op.id for op in self.workload.shapes.operators if self.placement.sites[op.id].unit == HOST]
-        if hosted:
-            lines.append(f"on the host ({self.chip.host.name}): {', '.join(hosted)}")
-            if self.chip.host.assumed:
-                lines.append(f"assumed: figures of the host, {self.chip.host.name}")
-        if self.placement.waves > 1:
-            lines.append(f"weights are written in {self.placement.waves} waves per {self.workload.inference}")
-        return tuple(lines)
-
-
-def turn_ns(chip: Chip, unit: Unit, weight_bits: Number) -> Span:
-    """Time of one read of an array: of a row group and plane, or of a digit."""
-    if isinstance(unit, Crossbar):
-        return _turn_ns(unit, _read(unit, chip.process), unit.convert(chip.process))
-    assert isinstance(unit, DigitalCim)
-    return unit.step_ns(chip.process, weight_bits)
-
-
-def _read(unit: Crossbar, process: Process) -> ActionCost:
-    """One driven cell of a read of mean conductance, for as long as a column takes to settle."""
-    mean_uS = unit.cell.mean_uS(unit.default_fill)
-    return unit.cell.read(process, mean_uS, unit.array).times(settling(process, unit, mean_uS))
-
-
-def _turn_ns(unit: Crossbar, read: ActionCost, convert: ActionCost) -> Span:
-    """Settling, then the conversions of one converter; or both at once."""
-    converting_ns = convert.latency_ns * unit.conversions_per_read()
-    driven_ns = read.latency_ns * pulses(unit.array, unit.dac)
-    overlapped_ns = np.maximum(driven_ns, converting_ns)
-    return np.where(unit.array.sample_and_hold, overlapped_ns, driven_ns + converting_ns)
 
 
 def _mean(weighted: list[tuple[float, Number]]) -> Number:

@@ -6,8 +6,9 @@ additions for each operator, and one design keeps its full breakdown.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -43,21 +44,33 @@ class _Uses:
     by_operator: dict[str, Number] = field(default_factory=dict)
 
 
-@dataclass
-class _Stage:
-    """How often a stage was kept for a time, and for the first item. Spans are told apart by identity."""
+class _Times(dict[Any, dict[int, Number]]):
+    """How often each time was taken, by whatever tells the takers apart. `spans` holds the times by identity."""
 
-    time_ns: dict[int, Span] = field(default_factory=dict)
-    total: dict[int, Number] = field(default_factory=dict)
+    def __init__(self, spans: dict[int, Span]) -> None:
+        super().__init__()
+        self.spans = spans
 
-    def add(self, time_ns: Span, uses: Number) -> None:
-        key = id(time_ns)
-        self.time_ns[key] = time_ns
-        self.total[key] = self.total.get(key, 0.0) + uses
+    def add(self, key: object, time: int, uses: Number) -> None:
+        known = self.setdefault(key, {})
+        known[time] = known[time] + uses if time in known else uses
 
-    def sum_ns(self) -> Span:
-        """Time of all uses."""
-        return sum((self.time_ns[key] * uses for key, uses in self.total.items()), span(0.0))
+    def sums_ns(self) -> dict[Any, Span]:
+        """Time of all uses by key. Those of one design are added in one go."""
+        flat = [(place, time, uses) for place, known in enumerate(self.values()) for time, uses in known.items()]
+        if (
+            flat
+            and all(self.spans[time].size == 3 for _, time, _ in flat)
+            and not any(isinstance(uses, np.ndarray) and uses.ndim for _, _, uses in flat)
+        ):
+            places, times, uses = zip(*flat, strict=True)
+            taken = np.concatenate([self.spans[time] for time in times], axis=1) * np.array(uses, dtype=float)
+            sums = [np.bincount(places, weights=row, minlength=len(self)) for row in taken]
+            return dict(zip(self, np.array(sums).T[..., None], strict=True))
+        return {
+            key: sum((self.spans[time] * uses for time, uses in known.items()), span(0.0))
+            for key, known in self.items()
+        }
 
 
 class Ledger:
@@ -70,9 +83,8 @@ class Ledger:
         self.items, self.by_operator = items, by_operator
         self.wave = 0  # entries that follow belong to this turn
         self.spent: dict[tuple[str, int], _Uses] = {}
-        self.stages: dict[tuple[int, str], _Stage] = {}
-        self.busy: dict[tuple[str, str], _Stage] = {}
-        self.first: dict[str, _Stage] = {}
+        spans: dict[int, Span] = {}
+        self.stages, self.busy, self.first = _Times(spans), _Times(spans), _Times(spans)
         self.load_ns = span(0.0)
 
     def spend(self, operator: str, component: str, cost: ActionCost, uses: Number = 1.0) -> None:
@@ -89,38 +101,34 @@ class Ledger:
 
         Pass the same `time_ns` object for the same time.
         """
-        self.stages.setdefault((self.wave, stage), _Stage()).add(time_ns, uses)
-        self.first.setdefault(operator if self.by_operator else EVERY, _Stage()).add(time_ns, first)
+        time = id(time_ns)
+        self.stages.spans[time] = time_ns
+        self.stages.add((self.wave, stage), time, uses)
+        self.first.add(operator if self.by_operator else EVERY, time, first)
         if self.by_operator:
-            self.busy.setdefault((operator, stage), _Stage()).add(time_ns, uses)
+            self.busy.add((operator, stage), time, uses)
 
     def slowest_ns(self) -> Span:
         """Time between two inferences if all stages work at once: the busiest stage of each wave, waves in turn."""
+        waves: dict[int, _Times] = {}
+        alike: dict[tuple[int, int], Number] = {}  # stages of one unit differ in counts alone
+        for (wave, stage), known in self.stages.items():
+            if len(known) == 1:
+                ((time, uses),) = known.items()
+                alike[wave, time] = largest(alike[wave, time], uses) if (wave, time) in alike else uses
+            else:
+                waves.setdefault(wave, _Times(self.stages.spans))[stage] = known
+        for (wave, time), uses in alike.items():
+            waves.setdefault(wave, _Times(self.stages.spans))[time] = {time: uses}
         slowest = span(0.0)
-        waves: dict[int, list[_Stage]] = {}
-        for (wave, _), stage in self.stages.items():
-            waves.setdefault(wave, []).append(stage)
         for stages in waves.values():
-            times = list[Span]()
-            alike: dict[int, tuple[Span, Number]] = {}  # stages of one unit differ in counts alone
-            for stage in stages:
-                if len(stage.total) == 1:
-                    ((key, uses),) = stage.total.items()
-                    known = alike.get(key)
-                    alike[key] = (stage.time_ns[key], uses if known is None else largest(known[1], uses))
-                else:
-                    times.append(stage.sum_ns())
-            times += [time_ns * uses for time_ns, uses in alike.values()]
-            slowest = slowest + np.maximum.reduce(np.broadcast_arrays(*times))
+            slowest = slowest + np.maximum.reduce(np.broadcast_arrays(*stages.sums_ns().values()))
         return slowest
-
-    def fill_ns(self) -> Span:
-        """Time of the first item through every stage."""
-        return sum((stage.sum_ns() for stage in self.first.values()), span(0.0))
 
     def latency_ns(self, slowest_ns: Span) -> Span:
         """First item in to last item out: the first through every stage, the others at the pace of the slowest."""
-        return self.fill_ns() + slowest_ns * max(0.0, 1.0 - 1.0 / self.items) + self.load_ns
+        fill_ns = sum(self.first.sums_ns().values(), span(0.0))
+        return fill_ns + slowest_ns * max(0.0, 1.0 - 1.0 / self.items) + self.load_ns
 
     def energy(self, operators: Sequence[str], components: Sequence[str]) -> np.ndarray:
         """Entered energy as `[3, designs, operators, components]` pJ."""
@@ -143,18 +151,19 @@ class Ledger:
             table[place] += cost * times
         return np.moveaxis(table, 0, 2).reshape(3, designs, len(operators), len(components))
 
-    def stage_times(self, operators: Sequence[str]) -> dict[tuple[str, str], Span]:
-        """Time that each operator keeps each stage, ns; nothing where operators are not kept apart."""
-        return {key: stage.sum_ns() for key, stage in self.busy.items() if key[0] in operators}
-
-    def latency(self, operators: Sequence[str]) -> np.ndarray:
-        """Time that each operator keeps its slowest stage, `[3, designs, operators]` ns."""
-        slowest = dict.fromkeys(operators, span(0.0))
-        for (operator, _), stage in self.busy.items():
-            slowest[operator] = np.maximum(slowest[operator], stage.sum_ns())
-        return np.stack(np.broadcast_arrays(*slowest.values()), axis=-1)
+    def stage_ns(self) -> dict[tuple[str, str], Span]:
+        """Time that each operator keeps each stage; nothing where operators are not kept apart."""
+        return self.busy.sums_ns()
 
     def first_ns(self, operators: Sequence[str]) -> np.ndarray:
         """Time of the first item through the stages of each operator, `[3, designs, operators]` ns."""
-        times = [self.first[name].sum_ns() if name in self.first else span(0.0) for name in operators]
-        return np.stack(np.broadcast_arrays(*times), axis=-1)
+        times = self.first.sums_ns()
+        return np.stack(np.broadcast_arrays(*(times.get(name, span(0.0)) for name in operators)), axis=-1)
+
+
+def slowest_of(stage_ns: Mapping[tuple[str, str], Span], operators: Sequence[str]) -> np.ndarray:
+    """Time that each operator keeps its slowest stage, `[3, designs, operators]` ns."""
+    slowest = dict.fromkeys(operators, span(0.0))
+    for (operator, _), time_ns in stage_ns.items():
+        slowest[operator] = np.maximum(slowest[operator], time_ns)
+    return np.stack(np.broadcast_arrays(*slowest.values()), axis=-1)

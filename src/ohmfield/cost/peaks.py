@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from ohmfield.chip.chip import Chip
 from ohmfield.cost.actions import processor_work
 from ohmfield.cost.bill import Bill
-from ohmfield.cost.evaluate import turn_ns
 from ohmfield.mapping.place import HOST
 from ohmfield.mapping.tile import geometry
 from ohmfield.mapping.workload import Operator, Placement, Workload
@@ -39,8 +38,9 @@ def peaks(chip: Chip, placement: Placement) -> tuple[Peak, ...]:
     made = []
     for name, unit in chip.units.items():
         held = geometry(unit, placement.weight_bits)
-        planes = unit.planes(placement.input_bits)
-        read_ns = float(turn_ns(chip, unit, placement.weight_bits)[MID, 0])
+        bits = placement.input_bits
+        planes = unit.dac.num_planes(bits, signed=True) if isinstance(unit, Crossbar) else unit.digits(bits)
+        read_ns = float(unit.turn(chip.process, placement.weight_bits).latency_ns[MID, 0])
         macs = float(held.rows_active * held.weights_per_row * unit.num_arrays)
         made.append(Peak(name, gops=2.0 * macs / (float(planes) * read_ns)))
     host, buffer = chip.host, chip.buffer

@@ -6,10 +6,11 @@ import math
 
 import numpy as np
 
+from ohmfield.chip.anchors import once
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.process import Process
 from ohmfield.chip.units import Crossbar, DigitalCim, Unit
-from ohmfield.cost.actions import reference_cells
+from ohmfield.cost.actions import accumulator_bits, reference_cells
 from ohmfield.cost.ledger import Ledger
 from ohmfield.mapping.place import TABLE_MEMORY, product_arrays, table_bits
 from ohmfield.mapping.tile import Tiling, tile
@@ -46,7 +47,7 @@ def add_programming(ledger: Ledger, chip: Chip, workload: Workload, placement: P
         resident, first, loaded = not layers or not uniform(needed > slots), 0, 0.0
         test = line_test(unit, chip.process) if isinstance(unit, Crossbar) and unit.array.has_spares else None
         for operator, site in layers:
-            cut = tile(operator, unit, placement.weight_bits)
+            cut = site.cut or tile(operator, unit, placement.weight_bits)
             again = 0 if resident else rewritten(first, site.arrays, needed, slots)
             first += site.arrays
             # Experts that no item of the inference meets are not written.
@@ -61,7 +62,7 @@ def add_programming(ledger: Ledger, chip: Chip, workload: Workload, placement: P
                 bits = cut.weights * placement.weight_bits / cut.arrays
                 ledger.load_ns = ledger.load_ns + _fetch(ledger, chip, operator.id, bits * again * met)
         if not resident:
-            cut = tile(layers[0][0], unit, placement.weight_bits)
+            cut = layers[0][1].cut or tile(layers[0][0], unit, placement.weight_bits)
             # Arrays of a wave are written side by side, their rows one after the other.
             ledger.load_ns = ledger.load_ns + write_array(unit, chip, cut).latency_ns * math.ceil(loaded / slots)
     _spill(ledger, chip, workload, placement)
@@ -76,9 +77,9 @@ def add_programming(ledger: Ledger, chip: Chip, workload: Workload, placement: P
 def write_array(unit: Unit, chip: Chip, cut: Tiling) -> ActionCost:
     """One array of a layer written (mean over its arrays): energy of the cells in use, time of its rows in turn."""
     if isinstance(unit, Crossbar):
-        cell = unit.cell.write(chip.process)
+        cell = once(unit.cell.write, chip.process)
     elif isinstance(unit, DigitalCim):
-        cell = unit.write(chip.process)
+        cell = once(unit.write, chip.process)
     else:
         raise InputError(f"a {unit.kind} unit has no write cost")
     cells = (cut.weights * cut.geometry.columns_per_weight + reference_cells(unit, cut)) / cut.arrays
@@ -114,18 +115,31 @@ def _fetch(ledger: Ledger, chip: Chip, operator: str, bits: float) -> np.ndarray
 
 
 def _spill(ledger: Ledger, chip: Chip, workload: Workload, placement: Placement) -> None:
-    """Between two waves the values of a whole inference wait; what the buffer cannot hold is written out and read."""
+    """Between two waves the values of a whole inference wait; what the buffer cannot hold is written out and read.
+
+    A layer that lies in several waves finds its inputs again in each, those of its own rows; arrays of a wave are
+    filled column by column, so of the sums only those of a column that a wave breaks off wait for the next. Whether
+    weights are better written again for every part of the inputs that the buffer holds is not looked into.
+    """
     if placement.waves == 1:
         return
-    wave: dict[str, int] = {}
+    last: dict[str, int] = {}
     for operator in workload.shapes.operators:
         site = placement.sites[operator.id]
         if operator.kind != "linear":
             continue
-        last = wave.get(site.unit, site.wave)
-        wave[site.unit] = site.wave + site.wave_span - 1
-        crossings = wave[site.unit] - last
-        bits = operator.input_values * workload.items * chip.requantiser.word_bits
-        excess = max(0.0, bits - float(chip.buffer.capacity_bits))
-        if crossings > 0 and excess > 0.0:
-            ledger.load_ns = ledger.load_ns + _fetch(ledger, chip, operator.id, 2.0 * excess * crossings)
+        before = last.get(site.unit, site.wave)
+        span_, last[site.unit] = int(site.wave_span), site.wave + int(site.wave_span) - 1
+        if last[site.unit] == before:
+            continue
+        capacity = float(chip.buffer.capacity_bits)
+        codes = max(0.0, operator.input_values * workload.items * placement.input_bits - capacity)
+        rows = min(1.0, site.arrays / span_ / site.row_blocks)  # share of its inputs that one wave reads
+        moved = codes * (1.0 + span_ * rows)
+        if span_ > 1 and site.row_blocks > 1:
+            cut = site.cut or tile(operator, chip.units[site.unit], placement.weight_bits)
+            width = accumulator_bits(operator, placement.weight_bits, placement.input_bits)
+            sums = operator.vectors * workload.items * min(cut.geometry.weights_per_row, operator.outputs) * width
+            moved += 2.0 * (span_ - 1) * max(0.0, sums - capacity)
+        if moved:
+            ledger.load_ns = ledger.load_ns + _fetch(ledger, chip, operator.id, moved)

@@ -178,7 +178,7 @@ def _product_site(operator: Operator, chip: Chip, weight_bits: Number) -> Site:
         return Site(operator.id, HOST)
     cut = tile(operator, chip.units[name], weight_bits)
     turns = ceil_div(cut.arrays, chip.units[name].num_arrays)
-    return Site(operator.id, name, cut.row_blocks, cut.column_blocks, wave_span=turns)
+    return Site(operator.id, name, cut.row_blocks, cut.column_blocks, wave_span=turns, cut=cut)
 
 
 def _place_unit(name: str, layers: list[_Layer], chip: Chip, copies: Literal["fit"] | int, kept: Number) -> list[Site]:
@@ -200,7 +200,7 @@ def _place_unit(name: str, layers: list[_Layer], chip: Chip, copies: Literal["fi
         )
     if resident:
         return [
-            Site(op.id, name, cut.row_blocks, cut.column_blocks, times[op.path])
+            Site(op.id, name, cut.row_blocks, cut.column_blocks, times[op.path], cut=cut)
             for op, cut in ((layer.operator, layer.tiling) for layer in layers)
         ]
     if np.size(needed) > 1 or np.size(num_arrays) > 1:
@@ -222,6 +222,7 @@ def _place_unit(name: str, layers: list[_Layer], chip: Chip, copies: Literal["fi
                 times[path],
                 wave=wave,
                 wave_span=last - wave + 1,
+                cut=cut,
             )
         )
     return sites

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ohmfield.quantities import Number
 from ohmfield.tally import Tally
+
+if TYPE_CHECKING:
+    from ohmfield.mapping.tile import Tiling
 
 Kind = Literal["linear", "product", "table", "cache", "interpolate", "address", "encode", "activation", "host"]
 Origin = Literal["measured", "stated", "default"]
@@ -160,6 +163,7 @@ class Site:
     copies: Number = 1
     wave: int = 0  # the turn in which its first array is written
     wave_span: Number = 1  # turns its arrays lie in
+    cut: Tiling | None = field(default=None, compare=False, repr=False)  # how the matrix is cut
 
     @property
     def arrays(self) -> Number:
