@@ -79,15 +79,18 @@ def starting_at(first: int, items: int = 1) -> Iterator[Pass]:
 
 
 @torch.no_grad()
-def predict(module: nn.Module, inputs: Tensor, chunk: int | None = None) -> Float[Tensor, "num *outputs"]:
-    """What `module` makes of `inputs` [items, ...], in chunks.
+def predict(
+    module: nn.Module, inputs: Tensor, chunk: int | None = None, *, backwards: bool = False
+) -> Float[Tensor, "num *outputs"]:
+    """What `module` makes of `inputs` [items, ...], in chunks, the last first if `backwards`.
 
-    Item numbers run through, so read noise does not depend on the chunk. `InputError` where the module gives anything
-    but one tensor with an entry per item.
+    Item numbers run through, so read noise depends neither on the chunk nor on the order. `InputError` where the module
+    gives anything but one tensor with an entry per item.
     """
     parts = []
     chunk = chunk or chunk_of(inputs)
-    for first in range(0, len(inputs), chunk):
+    starts = range(0, len(inputs), chunk)
+    for first in reversed(starts) if backwards else starts:
         part = inputs[first : first + chunk]
         with starting_at(first, len(part)):
             made = module(part)
@@ -98,4 +101,4 @@ def predict(module: nn.Module, inputs: Tensor, chunk: int | None = None) -> Floa
                 "wrap it in a module that picks one"
             )
         parts.append(made)
-    return torch.cat(parts)
+    return torch.cat(parts[::-1] if backwards else parts)
