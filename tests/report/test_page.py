@@ -186,7 +186,8 @@ def test_a_perfect_picture_has_no_json_infinity(tmp_path: Path) -> None:
 
 def test_a_grey_picture_without_chips_is_shown(tmp_path: Path) -> None:
     data = fake_report(num_chips=0)
-    data = replace(data, truth=data.truth[..., :1], float_picture=data.float_picture[..., :1])
+    assert data.truth is not None
+    data = replace(data, truth=data.truth[..., :1], float_picture=data.truth[..., :1])
     Reader(write_report(data, tmp_path).read_text())
 
 

@@ -82,6 +82,7 @@ def test_a_stop_between_the_writes_leaves_no_summary_beside_another_picture(
         write(path, data)
 
     monkeypatch.setattr(module, "write_atomic", stopped)
+    assert saved[0].picture is not None
     other = dataclasses.replace(saved[0], picture=1.0 - saved[0].picture, key="other")
     with pytest.raises(KeyboardInterrupt):
         save_summary(other, saved[1])

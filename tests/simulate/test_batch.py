@@ -94,13 +94,14 @@ def test_what_is_common_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> Non
     made = deployed("field")
     monkeypatch.setenv("OHMFIELD_THREADS", "1")
     asked: list[int] = []
-    address = type(made.module.encoding).forward
+    encoding = made.module.get_submodule("encoding")
+    address = type(encoding).forward
 
     def counted(grid: nn.Module, coords: Tensor) -> Tensor:
         asked.append(len(coords))
         return address(grid, coords)
 
-    monkeypatch.setattr(type(made.module.encoding), "forward", counted)
+    monkeypatch.setattr(type(encoding), "forward", counted)
     made.study(SEEDS)
     assert sum(asked) == len(made.given.inputs)
 

@@ -67,10 +67,10 @@ def instances(data: ReportData) -> list[Table]:
     rows = []
     for summary in data.summaries:
         if (drawn := summary.instances) is not None:
-            mean, spread, low, high, tenth, worst = (
-                entry(each, column)
-                for each in (drawn.mean, drawn.spread, drawn.mean_low, drawn.mean_high, drawn.tenth, drawn.worst)
+            mean, low, high, tenth, worst = (
+                entry(each, column) for each in (drawn.mean, drawn.mean_low, drawn.mean_high, drawn.tenth, drawn.worst)
             )
-            rows.append([summary.name, str(len(drawn.seeds)), mean, spread, f"{low} – {high}", tenth, worst])
+            count, spread = str(len(drawn.seeds)), number(drawn.spread)
+            rows.append([summary.name, count, mean, spread, f"{low} – {high}", tenth, worst])
     title = f"{column.title}, {column.unit}".removesuffix(", ")
     return [table(title, ("", *names), rows)] if rows else []

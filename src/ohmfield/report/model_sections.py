@@ -8,7 +8,7 @@ from ohmfield.report.drawing import Drawn
 from ohmfield.report.sections import chart, grid, note_of, value
 from ohmfield.report.spread import CAUSES, shown_layers
 from ohmfield.report.summary import DeploymentSummary, ReportData, slug
-from ohmfield.report.tables import SCORES, entry
+from ohmfield.report.tables import SCORES, entry, number
 
 FOLDED = 40  # operators, beyond which the table is folded
 
@@ -24,11 +24,11 @@ def instances_section(data: ReportData, drawn: Drawn) -> str:
     rows = []
     for summary, known in found:
         where = ("chips", summary.name, "instances")
-        cells = "".join(
-            f'<td data-label="{title}"><span>{value(number, entry(number, column), *where, key)}</span></td>'
-            for key, title in heads.items()
-            for number in [getattr(known, key)]
-        )
+        cells = ""
+        for key, title in heads.items():
+            figure = getattr(known, key)
+            told = number(figure) if key == "spread" else entry(figure, column)
+            cells += f'<td data-label="{title}"><span>{value(figure, told, *where, key)}</span></td>'
         count = f"<small>{len(known.seeds)} instances, seeds {min(known.seeds)} to {max(known.seeds)}</small>"
         rows.append(f'<tr><th scope="row">{escape(summary.name)}{count}</th>{cells}</tr>')
     head = "".join(f'<th scope="col">{title}<small>{column.unit}</small></th>' for title in heads.values())

@@ -59,8 +59,11 @@ def _lede(data: ReportData) -> str:
         lede = f"A neural field{of} holds the {width} × {height} picture at {told} dB in float."
     else:
         scored, name = whole(data.signal["scored"]), escape(str(data.signal["name"]))
-        against = f"the float model has {column.title} {told}" if math.isfinite(score) else "against the float model"
-        lede = f"A model{of}, scored on {scored} inputs of {name}: {against}. Calibration saw other inputs."
+        if math.isfinite(score):
+            lede = f"A model{of}, scored on {scored} inputs of {name}: the float model has {column.title} {told}."
+        else:
+            lede = f"A model{of}, scored against itself in float on {scored} inputs of {name}."
+        lede += " Calibration saw other inputs."
     assumed = [summary.name for summary in data.summaries if summary.chip.get("assumed")]
     if assumed:
         names = escape(", ".join(assumed))
@@ -74,7 +77,7 @@ def _cards(data: ReportData) -> str:
         where, costs = ("chips", summary.name), summary.costs
         column, score = SCORES[data.metric], summary.quality[data.metric]
         told = value(score, entry(score, column), *where, data.metric)
-        unit = column.unit or column.title
+        unit = f"{column.unit} {column.title}" if data.kind == "model" else column.unit
         energy = value(costs.energy_mJ[1], number(costs.energy_mJ[1]), *where, "energy_mJ", "mid")
         speed = value(costs.frames_per_s[1], number(costs.frames_per_s[1]), *where, "frames_per_s", "mid")
         area = value(costs.area_mm2[1], number(costs.area_mm2[1]), *where, "area_mm2", "mid")

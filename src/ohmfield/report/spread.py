@@ -92,7 +92,7 @@ def loss_by_layer(summary: DeploymentSummary) -> tuple[Figure, str]:
                 )
         axes.set_yticks(range(len(layers)), [short(path) for path in layers])
         axes.set(ylim=(len(layers) - 0.4, -0.6), xlabel="signal over the error of this layer alone, dB")
-        axes.margins(x=0.12)
+        axes.margins(x=0.2)
         axes.xaxis.set_major_locator(MaxNLocator(6))
         axes.grid(visible=True, axis="x")
         axes.spines["left"].set_visible(False)
