@@ -41,13 +41,13 @@ from ohmfield.mapping.trace import trace
 from ohmfield.networks import resnet, vit
 from ohmfield.signals.examples import Examples
 from ohmfield.signals.labels import cifar10
+from ohmfield.simulate.batch import Batch
 from ohmfield.simulate.calibrate import choose_gains
 from ohmfield.simulate.convert import convert
 from ohmfield.simulate.formats import choose_formats
 from ohmfield.simulate.noisy import with_noise, without_noise
 from ohmfield.simulate.programmed import Programmed
-from ohmfield.simulate.run import install, predict, program
-from ohmfield.simulate.statistical import match_moments
+from ohmfield.simulate.run import program
 from ohmfield.simulate.study import study
 
 NETWORKS = {"resnet20": resnet, "vit": vit}
@@ -116,13 +116,9 @@ class Bench:
         def write_instance(seed: int) -> Programmed:
             return program(module, chip, seed=seed, gains=gains)
 
-        def score(programmed: Programmed) -> float:
-            install(module, chip, programmed)
-            if self.arithmetic == "moment_matched":
-                match_moments(module, self.calibration[:32])
-            return part.score(predict(module, part.inputs))["accuracy"]
-
-        made = study(write_instance, score, metric="accuracy", seeds=SEEDS[: self.instances], elapsed_s=ages)
+        fitted_on = self.calibration[:32] if self.arithmetic == "moment_matched" else None
+        batch = Batch(module, chip, part.inputs, lambda made: part.score(made)["accuracy"], fitted_on)
+        made = study(write_instance, batch.score, metric="accuracy", seeds=SEEDS[: self.instances], elapsed_s=ages)
         return made.summary()
 
 

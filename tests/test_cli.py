@@ -81,6 +81,17 @@ def test_help_needs_no_torch_and_shows_every_command() -> None:
         assert f"Example: ohmfield {command}" in done.stdout or command == "chips"
 
 
+def test_instances_of_a_run_are_in_its_report(fitted: Path, capsys: Output) -> None:
+    arguments = ["deploy", str(fitted), "--chip", "rram-40nm", "--json"]
+    assert run([*arguments, "--instances", "2"]) == 0
+    chip = plain_json(capsys)["chips"]["rram-40nm"]
+    assert chip["instances"]["scores"][0] == pytest.approx(chip["psnr_dB"], abs=1e-9)
+    assert 'id="instances"' in (fitted / "report.html").read_text()
+    assert run(arguments) == 0  # read back, with them
+    assert plain_json(capsys)["chips"]["rram-40nm"]["instances"] == chip["instances"]
+    assert "is for a model" in refused([*arguments, "--out", "x"], capsys)
+
+
 def test_version(capsys: Output) -> None:
     assert run(["--version"]) == 0
     assert capsys.readouterr().out == f"ohmfield {ohmfield.__version__}\n"

@@ -46,10 +46,12 @@ def test_a_model_is_deployed_on_a_batch(model: str, tmp_path: Path, capsys: pyte
     torch.save({"inputs": x, "labels": torch.arange(8) % 5}, tmp_path / "batch.pt")
     np.savez(tmp_path / "batch.npz", inputs=x.numpy())
     for file, score in (("batch.pt", "accuracy"), ("batch.npz", "snr_dB")):
-        arguments = ["deploy", f"{model}:build", "--chip", "dcim-28nm", "--inputs", str(tmp_path / file)]
+        out = ["--out", str(tmp_path / score)]
+        arguments = ["deploy", f"{model}:build", "--chip", "dcim-28nm", "--inputs", str(tmp_path / file), *out]
         assert run([*arguments, "--json"]) == 0
         made = json.loads(capsys.readouterr().out)["chips"]["dcim-28nm"]
-        assert score in made["quality"]
+        assert score in made
+        assert (tmp_path / score / "report.html").exists()
         assert {row["operator"]: row["unit"] for row in made["placed"]} == {
             "0#0": "digital_cim",
             "2#0": "activation",
@@ -58,7 +60,36 @@ def test_a_model_is_deployed_on_a_batch(model: str, tmp_path: Path, capsys: pyte
         }
         assert any("softmax" in note for note in made["notes"])
     assert run(arguments) == 0
-    assert "exponents and a division" in capsys.readouterr().out
+    assert "SNR dB" in capsys.readouterr().out
+    page = tmp_path / "snr_dB" / "report.html"
+    assert "exponents and a division" in page.read_text()
+    before = page.read_bytes()
+    page.unlink()
+    assert run(["report", str(tmp_path / "snr_dB"), "--json"]) == 0
+    assert page.read_bytes() == before  # without the model, from the folder alone
+
+
+def test_instances_of_a_model_are_scored_once(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save({"inputs": torch.rand(8, 3, 8, 8), "labels": torch.arange(8) % 5}, tmp_path / "batch.pt")
+    out = tmp_path / "out"
+    arguments = ["deploy", f"{model}:build", "--chip", "rram-40nm", "--inputs", str(tmp_path / "batch.pt")]
+    arguments += ["--out", str(out)]
+    assert run([*arguments, "--instances", "3", "--json"]) == 0
+    chip = json.loads(capsys.readouterr().out)["chips"]["rram-40nm"]
+    assert chip["instances"]["seeds"] == [0, 1, 2]
+    assert chip["instances"]["scores"][0] == chip["accuracy"]
+    assert set(chip["layer_losses_dB"]) == {"0", "4"}
+    (journal,) = out.glob("deployments/*/instances-*.jsonl")
+    kept = journal.read_text()
+    assert run([*arguments, "--instances", "3"]) == 0
+    assert journal.read_text() == kept
+    assert "10th percentile" in capsys.readouterr().out
+    torch.save(torch.rand(8, 3, 8, 8), tmp_path / "batch.pt")
+    assert run(arguments) == 2
+    assert "holds deployments of another model or batch" in capsys.readouterr().err
+    for bad in ("0", "10001"):
+        assert run([*arguments, "--instances", bad]) == 2
+        assert "must lie between 1 and 10000" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 from jaxtyping import Float, Shaped
@@ -26,20 +29,22 @@ from ohmfield.mapping.workload import Placement, Workload
 from ohmfield.numerics import Noise
 from ohmfield.signals.examples import Examples
 from ohmfield.signals.points import Points
+from ohmfield.simulate.batch import Batch
 from ohmfield.simulate.calibrate import VECTORS, CodeHistogram, choose_gains, histograms
 from ohmfield.simulate.checks import as_float32, check_kind, check_tally, check_weights
 from ohmfield.simulate.convert import chip_layers, convert
 from ohmfield.simulate.formats import InputZero, choose_formats, chunk_of
 from ohmfield.simulate.given import Data, Given, float_outputs, given
+from ohmfield.simulate.journal import Journal
 from ohmfield.simulate.noisy import learnt_ranges, refresh, with_noise, without_noise
 from ohmfield.simulate.products import CrossbarProduct
 from ohmfield.simulate.programmed import Programmed
-from ohmfield.simulate.run import Encoded, encoded_once, install, predict, program
-from ohmfield.simulate.statistical import MomentMatchedProduct, match_moments
+from ohmfield.simulate.run import predict, program
+from ohmfield.simulate.statistical import MomentMatchedProduct
 from ohmfield.simulate.study import Study, study
 from ohmfield.simulate.training import clip_weights
 from ohmfield.simulate.waterfall import layer_losses, waterfall
-from ohmfield.spec import InputError, knob, spec
+from ohmfield.spec import InputError, knob, spec, to_plain
 
 Progress = Callable[[str], None]
 Ranges = Mapping[str, tuple[float, float]]
@@ -113,34 +118,50 @@ class Deployment:
         """The headline score on other chips of this design: same weights and converter ranges, newly drawn errors."""
         return self.study(seeds, (self.programmed.elapsed_s,)).scores[0].tolist()
 
-    def study(self, seeds: Sequence[int], elapsed_s: Sequence[float] = (0.0,)) -> Study:
-        """The headline score on other chips of this design, each read at every age after being written once."""
+    def study(
+        self,
+        seeds: Sequence[int],
+        elapsed_s: Sequence[float] = (0.0,),
+        *,
+        journal: Path | None = None,
+        progress: bool = False,
+    ) -> Study:
+        """The headline score on other chips of this design, each read at every age after being written once.
+
+        Each score is the same bits alone and among others. With the file `journal` a study that was stopped goes on
+        where it was; `progress` shows a bar.
+        """
         gains = {path: layer.gains for path, layer in self.programmed.layers.items()}
         seen_s = self.programmed.elapsed_s if self.recipe.calibration_sees == "aged" else 0.0
-        kept = Encoded()
 
         def write(seed: int) -> Programmed:
             return program(self.module, self.chip, seed=seed, gains=gains, corrected_s=seen_s)
 
-        def score(drawn: Programmed) -> float:
-            self._install(drawn)
-            with encoded_once(self.module, kept):
-                return self.given.headline(predict(self.module, self.given.inputs))
+        batch = Batch(self.module, self.chip, self.given.inputs, self.given.headline, self.fitted_on)
+        kept = None if journal is None else Journal(journal, self.key)
+        metric = self.given.metric
+        return study(
+            write, batch.score, metric=metric, seeds=seeds, elapsed_s=elapsed_s, journal=kept, progress=progress
+        )
 
-        try:
-            return study(write, score, metric=self.given.metric, seeds=seeds, elapsed_s=elapsed_s)
-        finally:
-            self._install(self.programmed)
+    @property
+    def key(self) -> str:
+        """A digest of all that the scores of other instances follow from: chip, recipe, weights, data, ranges."""
+        digest = hashlib.blake2b(digest_size=16)
+        for name, tensor in (*sorted(self.module.state_dict().items()), ("inputs", self.given.inputs)):
+            digest.update(f"{name} {tuple(tensor.shape)}".encode() + tensor.contiguous().numpy().tobytes())
+        gains = {path: layer.gains for path, layer in self.programmed.layers.items()}
+        operators = [operator.id for operator in self.workload.shapes.operators]
+        # A model's code is not in its weights, nor are labels: what they make is told by the scores, to five digits.
+        scores = [f"{cause} {score:.5g}" for cause, score in self.waterfall]
+        known = [to_plain(self.chip), to_plain(self.recipe), self.seed, gains, operators, self.given.metric, scores]
+        digest.update(json.dumps(known, sort_keys=True, default=str).encode())
+        return digest.hexdigest()
 
     def layer_losses(self, num: int = VECTORS) -> dict[str, dict[str, float]]:
         """Which layer loses how much to which cause, on `num` of the inputs, evenly spread: see `waterfall`."""
         every = max(1, len(self.given.inputs) // num)
         return layer_losses(self.module, self.chip, self.programmed, self.given.inputs[::every][:num])
-
-    def _install(self, programmed: Programmed) -> None:
-        install(self.module, self.chip, programmed)
-        if self.fitted_on is not None:
-            match_moments(self.module, self.fitted_on)
 
 
 def deploy(

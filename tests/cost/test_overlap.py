@@ -29,7 +29,7 @@ def test_the_way_back(share, rest, accelerator, over):
 
 
 def test_what_cannot_be_is_refused():
-    with pytest.raises(InputError, match="caps it at 2.0"):
+    with pytest.raises(InputError, match=r"caps it at 2\.0"):
         Offload(share=0.5).accelerator_for(2.5, overlap=1.0)
     with pytest.raises(InputError, match=r"overlap 2 is not within 0 \.\. 1"):
         together(1.0, 1.0, overlap=2.0)

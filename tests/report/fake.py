@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import numpy as np
 
-from ohmfield.report.summary import Baseline, Codes, Costs, DeploymentSummary, ReportData
+from ohmfield.report.summary import Baseline, Codes, Costs, DeploymentSummary, Instances, ReportData
 from ohmfield.signals.image import photo
 from ohmfield.signals.points import Points
 from ohmfield.signals.synthetic import shapes
@@ -122,4 +125,51 @@ def fake_report(size: int = 48, num_chips: int = 3, real: bool = False) -> Repor
         baselines=baselines,
         command="ohmfield demo --out demo",
         versions={"ohmfield": "0.1.0", "python": "3.11.9", "torch": "2.13.0", "numpy": "2.4.6"},
+    )
+
+
+def fake_model_report(metric: str = "accuracy", instances: bool = True) -> ReportData:
+    """Two chips of a classifier (or of a model scored against itself), as `fake_report` has them of a field."""
+    float_quality = (
+        {"accuracy": 0.79, "agreement": 1.0} if metric == "accuracy" else {"snr_dB": math.inf, "max_error": 0.0}
+    )
+    summaries = []
+    for seed, (name, lost) in enumerate((("rram-40nm", 0.05), ("dcim-28nm", 0.01))):
+        good, others = (0.79 - lost, {"agreement": 0.9}) if metric == "accuracy" else (31.5 - lost, {"max_error": 0.2})
+        scores = tuple(good - 0.01 * place for place in range(5))
+        made = fake_summary(shapes(24), name, seed)
+        steps = [(cause, good + lost * (1 - place / 5)) for place, (cause, _) in enumerate(made.waterfall)]
+        drawn = Instances(
+            (0, 1, 2, 3, 4), scores, good - 0.02, 0.0158, good - 0.0396, good - 0.0004, good - 0.036, scores[-1]
+        )
+        summaries.append(
+            replace(
+                made,
+                picture=None,
+                metric=metric,
+                inference="input",
+                quality={metric: good, **others},
+                float_quality=float_quality,
+                waterfall=(("float", float_quality[metric]), *steps[1:]),
+                placed=(("0#0", "crossbar", "linear", ""), ("1#0", "host", "softmax", "exponents & a division")),
+                layer_losses={
+                    "0": {"clipping": math.inf, "reading": 31.2},
+                    "2": {"clipping": math.inf, "reading": math.inf},
+                }
+                if seed == 0
+                else {},
+                instances=drawn if instances else None,
+            )
+        )
+    return ReportData(
+        signal={"name": "batch.pt", "shape": [60, 3, 8, 8], "scored": 60, "digest": "0" * 32},
+        truth=None,
+        float_picture=None,
+        float_quality=float_quality,
+        field={"model": "model.py:build", "parameters": 7162},
+        summaries=tuple(summaries),
+        command="ohmfield deploy model.py:build --inputs batch.pt --chip rram-40nm",
+        versions={"ohmfield": "0.1.0"},
+        metric=metric,
+        inference="input",
     )

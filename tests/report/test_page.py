@@ -13,7 +13,7 @@ import pytest
 
 from ohmfield.report.summary import ReportData
 from ohmfield.report.write import write_report
-from report.fake import fake_report
+from report.fake import fake_model_report, fake_report
 
 SECTIONS = ("pictures", "errors", "numbers", "energy", "loss", "codes", "area", "card")
 VOID = {"img", "meta", "br", "input", "link", "hr"}
@@ -64,6 +64,39 @@ def test_every_section_is_there_and_linked(reader: Reader) -> None:
     assert tuple(ids) == SECTIONS
     links = {attributes["href"] for tag, attributes in reader.elements if tag == "a"}
     assert {f"#{name}" for name in SECTIONS} <= links
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "snr_dB"])
+def test_a_model_has_a_page_of_its_own(tmp_path: Path, metric: str) -> None:
+    data = fake_model_report(metric)
+    page = write_report(data, tmp_path)
+    reader, text = Reader(page.read_text()), page.read_text()
+    ids = [attributes["id"] for tag, attributes in reader.elements if tag == "section"]
+    assert ids == ["numbers", "instances", "energy", "loss", "layers", "placed", "codes", "area", "card"]
+    assert not [tag for tag, _ in reader.elements if tag == "img"]
+    assert "exponents &amp; a division" in text
+    assert not re.search(r"per frame|a frame|frames/s|one frame|frame time", text)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    for attributes, shown in reader.data:
+        known: Any = metrics
+        for key in attributes["data-metric"].split("/"):
+            known = known[key]
+        if known is None:  # infinite
+            assert shown == "∞"
+        else:
+            assert float(re.sub(r"\s", "", shown).replace("−", "-")) == pytest.approx(known, rel=6e-3, abs=5e-5)
+    chip = metrics["chips"]["rram-40nm"]
+    assert ("lost" in chip) == (metric == "accuracy")
+    assert chip["instances"]["scores"] == list(data.summaries[0].instances.scores)  # type: ignore[union-attr]
+    names = {path.stem for path in (tmp_path / "figures").iterdir()}
+    assert {"rram-40nm-instances", "dcim-28nm-instances", "rram-40nm-by-layer"} <= names
+    assert "dcim-28nm-by-layer" not in names
+
+
+def test_what_was_not_measured_has_no_section(tmp_path: Path) -> None:
+    text = write_report(fake_model_report(instances=False), tmp_path).read_text()
+    assert 'id="instances"' not in text
+    Reader(text)
 
 
 def test_page_needs_no_other_file(written: tuple[ReportData, Path], reader: Reader) -> None:
@@ -153,7 +186,8 @@ def test_a_perfect_picture_has_no_json_infinity(tmp_path: Path) -> None:
 
 def test_a_grey_picture_without_chips_is_shown(tmp_path: Path) -> None:
     data = fake_report(num_chips=0)
-    data = replace(data, truth=data.truth[..., :1], float_picture=data.float_picture[..., :1])
+    assert data.truth is not None
+    data = replace(data, truth=data.truth[..., :1], float_picture=data.truth[..., :1])
     Reader(write_report(data, tmp_path).read_text())
 
 

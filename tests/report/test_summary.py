@@ -14,7 +14,7 @@ from ohmfield.report import summary as module
 from ohmfield.report.summary import SUMMARY_FILE, DeploymentSummary, load_summary, save_summary
 from ohmfield.signals.synthetic import shapes
 from ohmfield.spec import InputError
-from report.fake import fake_summary
+from report.fake import fake_model_report, fake_summary
 
 
 def same(one: Any, other: Any) -> bool:
@@ -36,6 +36,13 @@ def saved(tmp_path: Path) -> tuple[DeploymentSummary, Path]:
 
 def test_summary_comes_back_as_it_was(saved: tuple[DeploymentSummary, Path]) -> None:
     assert same(saved[0], load_summary(saved[1]))
+
+
+def test_a_model_without_a_picture_comes_back_as_it_was(tmp_path: Path) -> None:
+    for number, summary in enumerate(fake_model_report().summaries):
+        save_summary(summary, tmp_path / str(number))
+        assert same(summary, load_summary(tmp_path / str(number)))
+        assert not (tmp_path / str(number) / "picture.safetensors").exists()
 
 
 def test_other_format_is_refused(saved: tuple[DeploymentSummary, Path]) -> None:
@@ -75,6 +82,7 @@ def test_a_stop_between_the_writes_leaves_no_summary_beside_another_picture(
         write(path, data)
 
     monkeypatch.setattr(module, "write_atomic", stopped)
+    assert saved[0].picture is not None
     other = dataclasses.replace(saved[0], picture=1.0 - saved[0].picture, key="other")
     with pytest.raises(KeyboardInterrupt):
         save_summary(other, saved[1])

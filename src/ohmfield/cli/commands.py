@@ -66,7 +66,7 @@ class Deploy(Common):
     """Put the field of a run, or any torch model, on one or more chips: quality and bill of each.
 
     Example: ohmfield deploy runs/photo --chip rram-40nm,mine.yaml --tune-steps 200 --noise-aware
-    Example: ohmfield deploy model.py:build --chip hybrid-40nm --inputs batch.pt
+    Example: ohmfield deploy model.py:build --chip hybrid-40nm --inputs batch.pt --out deployed --instances 10
     """
 
     run: Positional[Path]
@@ -75,8 +75,12 @@ class Deploy(Common):
     """Chips, by name or file, separated by commas."""
     inputs: Path | None = None
     """For a model: .pt or .npz with `inputs` and, if there are any, `labels`."""
+    out: Path | None = None
+    """For a model: folder for the deployments and the report; FILE-FUNCTION by default."""
     seed: int = 0
     """Which chip instance is drawn: another seed is another chip of the same kind."""
+    instances: int = 1
+    """How many chips are drawn, from SEED on: mean, spread and worst of them. Stopped, the same command goes on."""
     weight_bits: int = 8
     """Bits of a weight."""
     input_bits: int = 8
@@ -99,7 +103,7 @@ class Report(Common):
     """
 
     run: Positional[Path]
-    """Run folder."""
+    """Run folder, or the folder of a deployed model."""
     out: Path | None = None
     """Folder for the report; the run folder by default."""
 

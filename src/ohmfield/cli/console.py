@@ -8,8 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ohmfield.report.summary import Baseline, DeploymentSummary
-from ohmfield.report.tables import number
+from ohmfield.report.summary import ReportData
+from ohmfield.report.tables import SCORES, columns_of, entry, lost_key, number
 
 
 def progress() -> Console:
@@ -41,22 +41,36 @@ def show(*parts: Any) -> None:
         console.print(part, markup=False) if isinstance(part, str) else console.print(part)
 
 
-def deployments(summaries: Sequence[DeploymentSummary], baselines: Sequence[Baseline] = ()) -> Table:
-    """Quality, energy, speed and area of each chip; low to high stands in the report."""
-    rows = [
-        [
-            summary.name,
-            f"{summary.quality['psnr_dB']:.2f}",
-            f"{summary.lost_dB:.2f}",
-            number(summary.costs.energy_mJ[1]),
-            number(summary.costs.frames_per_s[1]),
-            number(summary.costs.area_mm2[1]),
-            number(summary.costs.tops_per_W[1]),
-        ]
-        for summary in summaries
-    ]
-    rows += [
-        [f"{baseline.name} (roofline)", "", "", number(baseline.energy_mJ[1]), number(baseline.frames_per_s[1]), "", ""]
-        for baseline in baselines
-    ]
-    return table("", ("", "PSNR dB", "lost dB", "mJ/frame", "FPS", "mm²", "TOPS/W"), rows)
+def deployments(data: ReportData) -> Table:
+    """Score, energy, speed and area of each chip; other scores, low and high stand in the report."""
+    per = data.inference
+    scores = [column for column in columns_of(data) if column.key in (data.metric, "agreement", lost_key(data.metric))]
+    heads = [f"{LOSS.get(column.key, column.title)} {column.unit}".strip() for column in scores]
+    rates = (f"mJ/{per}", "FPS" if per == "frame" else f"{per}s/s", "mm²", "TOPS/W")
+    rows = []
+    for summary in data.summaries:
+        plain, costs = {**summary.quality, lost_key(summary.metric): summary.lost}, summary.costs
+        told = [entry(plain[column.key], column) for column in scores]
+        billed = (costs.energy_mJ, costs.frames_per_s, costs.area_mm2, costs.tops_per_W)
+        rows.append([summary.name, *told, *(number(each[1]) for each in billed)])
+    return table("", ("", *heads, *rates), rows)
+
+
+LOSS = {"lost_dB": "lost", "lost": "lost", "agreement": "as float"}
+"""Shorter headings, for a narrow terminal."""
+
+
+def instances(data: ReportData) -> list[Table]:
+    """What the drawn instances of each chip say of its design; nothing where one was drawn."""
+    column = SCORES[data.metric]
+    names = ("instances", "mean", "sd", "mean at 95 %", "10th percentile", "worst")
+    rows = []
+    for summary in data.summaries:
+        if (drawn := summary.instances) is not None:
+            mean, low, high, tenth, worst = (
+                entry(each, column) for each in (drawn.mean, drawn.mean_low, drawn.mean_high, drawn.tenth, drawn.worst)
+            )
+            count, spread = str(len(drawn.seeds)), number(drawn.spread)
+            rows.append([summary.name, count, mean, spread, f"{low} – {high}", tenth, worst])
+    title = f"{column.title}, {column.unit}".removesuffix(", ")
+    return [table(title, ("", *names), rows)] if rows else []

@@ -12,28 +12,56 @@ import torch
 from torch import Tensor, nn
 
 from ohmfield.chip.chip import Chip
-from ohmfield.cli import console
+from ohmfield.cli import commands, console
 from ohmfield.deploy import Deployment, Recipe, deploy
-from ohmfield.report.summarise import costs_of
-from ohmfield.report.tables import finite, number
+from ohmfield.report.models import check_folder, model_digest, save_model
+from ohmfield.report.saved import deployment_folder, save_deployment
+from ohmfield.report.summarise import summarise
+from ohmfield.simulate.study import Study
 from ohmfield.spec import InputError, told
 
+LAYER_INPUTS = 32  # that each layer alone is run on: one run for each layer and cause
 KEYS = "`inputs` and, if there are any, `labels`"
 
 
-def run(source: str, inputs: Path | None, chips: list[Chip], recipe: Recipe, seed: int, quiet: bool) -> dict[str, Any]:
-    """Deploys the model on each chip; returns what `--json` prints."""
-    model, data = load(source, inputs)
-    try:
-        made: dict[str, Deployment] = {chip.name: deploy(model, chip, data, recipe, seed=seed) for chip in chips}
-    except InputError as error:
-        raise InputError(str(error), f"{source} on {inputs}") from error
-    if not quiet:
-        for name, deployment in made.items():
-            console.show(console.table(name, ("", "", ""), _rows(deployment), words=True))
-            console.show(f"{name}: {', '.join(f'{k} {v:.4g}' for k, v in deployment.quality.items())}")
-            console.show(f"{name}: {number(deployment.bill.energy_mJ[1])} mJ per {deployment.workload.inference}")
-    return finite({"model": source, "chips": {name: _plain(one) for name, one in made.items()}})
+def run(command: commands.Deploy, chips: list[Chip], recipe: Recipe) -> Path:
+    """Deploys the model on each chip into a folder, which it returns.
+
+    A file of code has no fingerprint, so what was saved before is made again; scores of other instances are not.
+    """
+    source, seeds = str(command.run), range(command.seed, command.seed + command.instances)
+    model, data = load(source, command.inputs)
+    assert command.inputs is not None
+    inputs, labels = (data, None) if isinstance(data, Tensor) else data
+    digest = model_digest(model, inputs, labels)
+    folder = command.out or Path(source.rpartition("/")[2].replace(".py:", "-"))
+    check_folder(folder, digest)
+    status = console.progress()
+    for chip in chips:
+        own = deployment_folder(folder, chip.name)
+        with status.status(chip.name) as line:
+
+            def say(stage: str, name: str = chip.name) -> None:
+                line.update(f"{name}: {stage}")
+
+            try:
+                deployment = deploy(model, chip, data, recipe, seed=command.seed, progress=say)
+            except InputError as error:
+                raise InputError(str(error), f"{source} on {command.inputs}") from error
+            say("one layer at a time")
+            losses = deployment.layer_losses(LAYER_INPUTS)
+        study = study_of(deployment, seeds, own)
+        save_deployment(summarise(deployment, study=study, layer_losses=losses), deployment.programmed, own)
+        save_model(folder, source, command.inputs, digest, deployment)
+    return folder
+
+
+def study_of(deployment: Deployment, seeds: range, folder: Path) -> Study | None:
+    """The scores of that many instances, none of a single one. What `folder` knows of this deployment is kept."""
+    if len(seeds) < 2:
+        return None
+    journal = folder / f"instances-{deployment.key[:12]}.jsonl"
+    return deployment.study(seeds, (deployment.recipe.elapsed_s,), journal=journal, progress=True)
 
 
 def named(source: str) -> bool:
@@ -122,22 +150,3 @@ def _tensor(array: np.ndarray) -> Tensor:
 
 def _floats(inputs: Tensor) -> Tensor:
     return inputs.float() if inputs.is_floating_point() else inputs
-
-
-def _rows(deployment: Deployment) -> list[list[str]]:
-    return [[row.operator, row.unit, row.why] for row in deployment.placed]
-
-
-def _plain(deployment: Deployment) -> dict[str, Any]:
-    costs = costs_of(deployment.bill)
-    return {
-        "quality": deployment.quality,
-        "float_quality": deployment.float_quality,
-        "waterfall": dict(deployment.waterfall),
-        "energy_mJ": list(costs.energy_mJ),
-        "latency_ms": list(costs.frame_ms),
-        "area_mm2": list(costs.area_mm2),
-        "placed": [vars(row) for row in deployment.placed],
-        "notes": list(deployment.notes),
-        "warnings": list(deployment.bill.warnings),
-    }

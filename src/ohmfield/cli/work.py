@@ -22,7 +22,7 @@ from ohmfield.fit.runs import load_run
 from ohmfield.report.saved import collect, deployment_folder, fingerprint, load_signal, save_deployment, save_signal
 from ohmfield.report.summarise import summarise
 from ohmfield.report.summary import DeploymentSummary, load_summary
-from ohmfield.report.tables import metrics, whole
+from ohmfield.report.tables import SCORES, metrics, whole, written
 from ohmfield.report.write import write_report
 from ohmfield.signals.image import open_signal
 from ohmfield.signals.points import Points
@@ -31,6 +31,8 @@ from ohmfield.simulate.convert import chip_layers
 from ohmfield.simulate.golden import golden_vectors, save_golden
 from ohmfield.simulate.products import CrossbarProduct
 from ohmfield.spec import InputError
+
+MOST_INSTANCES = 10_000
 
 
 def run(command: Any) -> dict[str, Any]:
@@ -116,27 +118,40 @@ def _deploy(command: commands.Deploy) -> dict[str, Any]:
         tune_steps=command.tune_steps,
         noise_aware=command.noise_aware,
     )
+    if not 1 <= command.instances <= MOST_INSTANCES:
+        raise InputError(f"--instances {command.instances} must lie between 1 and {MOST_INSTANCES}")
     if models.named(str(command.run)):
-        return models.run(str(command.run), command.inputs, chips, recipe, command.seed, command.json)
-    deploy_run(command.run, chips, recipe, command.seed)
+        folder = models.run(command, chips, recipe)
+        return _report(folder, folder, command.json)
+    if command.out is not None:
+        raise InputError(
+            f"--out {command.out} is for a model; the deployments of a run lie in its folder {command.run}"
+        )
+    deploy_run(command.run, chips, recipe, command.seed, command.instances)
     return _report(command.run, command.run, command.json)
 
 
-def deploy_run(run_folder: Path, chips: list[Chip], recipe: Recipe, seed: int) -> list[DeploymentSummary]:
+def deploy_run(
+    run_folder: Path, chips: list[Chip], recipe: Recipe, seed: int, instances: int = 1
+) -> list[DeploymentSummary]:
     """Deploy the field of a run on each chip and save it there; what was saved from the same input is read back."""
     field, info = load_run(run_folder)
     signal = load_signal(run_folder, info)
     status = console.progress()
-    return [_deploy_one(run_folder, field, signal, chip, recipe, seed, status) for chip in chips]
+    seeds = range(seed, seed + instances)
+    return [_deploy_one(run_folder, field, signal, chip, recipe, seeds, status) for chip in chips]
 
 
 def _deploy_one(
-    run_folder: Path, field: Field, signal: Points, chip: Chip, recipe: Recipe, seed: int, status: Console
+    run_folder: Path, field: Field, signal: Points, chip: Chip, recipe: Recipe, seeds: range, status: Console
 ) -> DeploymentSummary:
+    """The first seed is the instance that is shown, all of them are scored."""
+    seed = seeds[0]
     folder = deployment_folder(run_folder, chip.name)
     key = fingerprint(field, chip, recipe, seed, signal)
     saved = _saved(folder)
-    if saved is not None and saved.key == key:
+    drawn = saved.instances.seeds if saved is not None and saved.instances is not None else (seed,)
+    if saved is not None and saved.key == key and len(drawn) >= len(seeds):
         status.print(f"{chip.name}: saved already, read back")
         return saved
     started = time.perf_counter()
@@ -147,7 +162,7 @@ def _deploy_one(
             line.update(f"{chip.name}: {stage}{kernels}")
 
         deployment = deploy(field, chip, signal, recipe, seed=seed, progress=say)
-    summary = summarise(deployment, signal, key)
+    summary = summarise(deployment, signal, key, study=models.study_of(deployment, seeds, folder))
     save_deployment(summary, deployment.programmed, folder)
     took = f"{time.perf_counter() - started:.1f} s{kernels}"
     status.print(f"{chip.name}: {summary.quality['psnr_dB']:.2f} dB, took {took}")
@@ -166,7 +181,8 @@ def _report(run_folder: Path, out: Path, quiet: bool) -> dict[str, Any]:
     data = collect(run_folder)
     page = write_report(data, out)
     if not quiet:
-        console.show(f"float field: {data.float_quality['psnr_dB']:.2f} dB", console.deployments(data.summaries))
+        told = written(data.float_quality[data.metric], SCORES[data.metric])
+        console.show(f"float {data.kind}: {told}", console.deployments(data), *console.instances(data))
         console.show(f"report: {page}")
     return {**metrics(data), "report": str(page)}
 

@@ -13,8 +13,8 @@ from ohmfield.report.tables import whole
 def card(data: ReportData) -> str:
     """The card as HTML."""
     fit = {
-        "signal": _signal(data.signal),
-        "field": ", ".join(
+        "signal" if data.kind == "field" else "inputs": _signal(data.signal),
+        data.kind: ", ".join(
             f"{key}\N{NO-BREAK SPACE}= {_plain(value)}" for key, value in data.field.items() if key in FIELD_KEYS
         ),
         "command": _code(data.command),
@@ -30,7 +30,7 @@ def card(data: ReportData) -> str:
     return "".join(parts)
 
 
-FIELD_KEYS = ("preset", "parameters", "bytes", "steps", "seed", "elapsed_s")
+FIELD_KEYS = ("model", "preset", "parameters", "bytes", "steps", "seed", "elapsed_s")
 
 
 def _chip(summary: DeploymentSummary) -> str:
@@ -72,6 +72,10 @@ def _definitions(facts: Mapping[str, str]) -> str:
 
 def _signal(signal: Mapping[str, Any]) -> str:
     shape = " × ".join(str(side) for side in reversed(signal.get("shape", ())))
+    if "channels" not in signal:  # the inputs of a model, items first
+        shape = " × ".join(str(side) for side in signal.get("shape", ()))
+        text = f"{signal.get('name', '')}, {shape}, {signal.get('scored', '?')} scored"
+        return escape(f"{text}, digest {signal['digest']}" if "digest" in signal else text)
     text = f"{signal.get('name', '')}, {shape}, {signal.get('channels', '?')} channels, {signal.get('bits', '?')} bits"
     return escape(f"{text}, digest {signal['digest']}" if "digest" in signal else text)
 

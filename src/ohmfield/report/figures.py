@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ohmfield.report.summary import Codes, Costs, DeploymentSummary
-from ohmfield.report.tables import number
+from ohmfield.report.tables import SCORES, energy_unit, number
 
 INK, MUTED, HAIRLINE, ALARM = "#1b2430", "#5c6773", "#d8dde3", "#b4431f"
 CSS_COLOURS = {INK: "var(--ink)", MUTED: "var(--muted)", HAIRLINE: "var(--line)", ALARM: "var(--alarm)"}
@@ -103,32 +103,36 @@ def png(figure: Figure) -> bytes:
 def energy_by_component(summaries: Sequence[DeploymentSummary]) -> Figure:
     """Energy of one frame, a bar for each chip cut into components; the thin line spans low to high."""
 
+    top = max(summary.costs.energy_mJ[2] for summary in summaries)
+    times, unit = energy_unit(top)
+
     def draw(axes: Axes) -> None:
         for place, summary in enumerate(summaries):
             costs = summary.costs
-            _stack(axes, place, costs.components, costs.energy_pJ[1].sum(axis=0) * 1e-9)
-            low, mid, high = costs.energy_mJ
+            _stack(axes, place, costs.components, costs.energy_pJ[1].sum(axis=0) * 1e-9 * times)
+            low, mid, high = (times * energy_mJ for energy_mJ in costs.energy_mJ)
             axes.plot([low, high], [place + 0.36] * 2, color=INK, lw=1.0)
             axes.plot([low, mid, high], [place + 0.36] * 3, "|", color=INK, ms=4)
-        top = max(summary.costs.energy_mJ[2] for summary in summaries)
-        axes.set(xlim=(0, top * 1.04), ylim=(len(summaries) - 0.45, -0.5), xlabel="mJ per frame")
+        per = f"{unit} per {summaries[0].inference}"
+        axes.set(xlim=(0, top * times * 1.04), ylim=(len(summaries) - 0.45, -0.5), xlabel=per)
         axes.set_yticks(range(len(summaries)), [summary.name for summary in summaries])
         _quiet(axes)
 
     return panel(0.62 + 0.48 * len(summaries), draw)
 
 
-def energy_by_layer(costs: Costs, top_mJ: float) -> Figure:
-    """Energy of one frame on one chip, a bar for each operator cut into components, on an axis to `top_mJ`."""
+def energy_by_layer(costs: Costs, top_mJ: float, inference: str = "frame") -> Figure:
+    """Energy of one inference on one chip, a bar for each operator cut into components, on an axis to `top_mJ`."""
+
+    times, unit = energy_unit(top_mJ)
 
     def draw(axes: Axes) -> None:
-        for place, row in enumerate(costs.energy_pJ[1]):
-            _stack(axes, place, costs.components, row * 1e-9)
-            axes.text(
-                row.sum() * 1e-9, place, f" {number(row.sum() * 1e-9, 2)}", va="center", fontsize=7.5, color=MUTED
-            )
+        for place, row in enumerate(costs.energy_pJ[1] * 1e-9 * times):
+            _stack(axes, place, costs.components, row)
+            axes.text(row.sum(), place, f" {number(row.sum(), 2)}", va="center", fontsize=7.5, color=MUTED)
         axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.set(xlim=(0, top_mJ * 1.15), ylim=(len(costs.operators) - 0.4, -0.6), xlabel="mJ per frame")
+        axes.set(xlim=(0, top_mJ * times * 1.15), ylim=(len(costs.operators) - 0.4, -0.6))
+        axes.set_xlabel(f"{unit} per {inference}")
         axes.set_yticks(range(len(costs.operators)), [short(operator) for operator in costs.operators])
         _quiet(axes)
 
@@ -156,29 +160,40 @@ def short(operator: str) -> str:
     return operator.removesuffix("#0")
 
 
-def loss_waterfall(summary: DeploymentSummary, limits_dB: tuple[float, float]) -> Figure:
-    """PSNR from the float field down to the chip, one step for each cause, on a shared axis."""
+def loss_waterfall(summary: DeploymentSummary, limits: tuple[float, float]) -> Figure:
+    """The score from the float model down to the chip, one step for each cause, on a shared axis.
+
+    Scores against the float model itself are infinite before anything is lost: those have no bar.
+    """
+    column = SCORES[summary.metric]
+    places = 2 if column.unit else 3
+    least = 0.5 * 10.0**-places
 
     def draw(axes: Axes) -> None:
-        causes = list(summary.waterfall)
-        low, high = limits_dB
+        causes = [(cause, score) for cause, score in summary.waterfall if math.isfinite(score)]
+        low, high = limits
+        if not causes:
+            axes.text(0.5, 0.5, "nothing is lost", ha="center", va="center", color=MUTED, transform=axes.transAxes)
+            axes.axis("off")
+            return
         axes.bar(0, causes[0][1] - low, 0.62, low, color=MID_BLUE)
         for place, ((_, before), (_, after)) in enumerate(pairwise(causes), start=1):
             axes.plot([place - 0.69, place + 0.31], [before] * 2, color=MUTED, lw=0.7)
             fill = ALARM if after <= before else "#1f9384"
             axes.bar(place, after - before, 0.62, before, color=fill)
-            change = f"{after - before:+.2f}".replace("-", "−") if abs(after - before) >= 0.005 else "0"
+            change = f"{after - before:+.{places}f}".replace("-", "−") if abs(after - before) >= least else "0"
             axes.text(place, min(before, after) - 0.012 * (high - low), change, ha="center", va="top", fontsize=8)
         last = len(causes)
         axes.plot([last - 0.69, last + 0.31], [causes[-1][1]] * 2, color=MUTED, lw=0.7)
         axes.bar(last, causes[-1][1] - low, 0.62, low, color=MID_BLUE)
-        for place, psnr_dB in ((0, causes[0][1]), (last, causes[-1][1])):
-            axes.text(place, psnr_dB + 0.012 * (high - low), f"{psnr_dB:.2f}", ha="center", va="bottom", weight="bold")
-        axes.set(ylim=limits_dB, xlim=(-0.5, last + 0.5), ylabel="PSNR, dB")
+        for place, score in ((0, causes[0][1]), (last, causes[-1][1])):
+            told = f"{score:.{places}f}"
+            axes.text(place, score + 0.012 * (high - low), told, ha="center", va="bottom", weight="bold")
+        axes.set(ylim=limits, xlim=(-0.5, last + 0.5), ylabel=f"{column.title}, {column.unit}".removesuffix(", "))
         axes.set_xticks(
             range(last + 1), [_wrap(cause) for cause, _ in causes] + ["chip"], fontsize=7.5 if last < 7 else 6.2
         )
-        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=bool(column.unit)))
         axes.grid(visible=True, axis="y")
         axes.spines["left"].set_visible(False)
         axes.tick_params(length=0)
@@ -188,11 +203,13 @@ def loss_waterfall(summary: DeploymentSummary, limits_dB: tuple[float, float]) -
 
 
 def waterfall_limits(summaries: Sequence[DeploymentSummary]) -> tuple[float, float]:
-    """A PSNR axis that holds every step of every chip."""
-    levels = [psnr_dB for summary in summaries for _, psnr_dB in summary.waterfall if math.isfinite(psnr_dB)]
+    """An axis that holds every step of every chip: whole decibels, or shares in steps of a twentieth."""
+    levels = [score for summary in summaries for _, score in summary.waterfall if math.isfinite(score)]
     low, high = min(levels, default=0.0), max(levels, default=1.0)
-    room = max(high - low, 1.0)
-    return max(0, math.floor(low - 0.25 * room)), math.ceil(high + 0.1 * room)
+    step = 1.0 if summaries[0].metric.endswith("_dB") else 0.05
+    room = max(high - low, step)
+    bottom = step * math.floor((low - 0.25 * room) / step)
+    return max(0.0, bottom) if low >= 0.0 else bottom, step * math.ceil((high + 0.1 * room) / step)
 
 
 def _wrap(text: str) -> str:

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from html import escape
 from pathlib import Path
 
-from ohmfield.report import sections
+from ohmfield.report import model_sections, sections
 from ohmfield.report.card import card
 from ohmfield.report.drawing import Drawn
 from ohmfield.report.sections import value
 from ohmfield.report.summary import ReportData
-from ohmfield.report.tables import headline, number, whole
+from ohmfield.report.tables import SCORES, entry, headline, number, whole
 
 ASSETS = Path(__file__).parent / "assets"
 
 
 def page(data: ReportData, drawn: Drawn) -> str:
     """The page as HTML."""
+    dB = data.metric.endswith("_dB")
     listed = [
         ("pictures", "What each chip shows", sections.pictures_section(data, drawn)),
         ("errors", "Where the pictures differ", sections.errors_section(data, drawn)),
         ("numbers", "Quality, speed, energy, area", sections.numbers_section(data)),
+        ("instances", "How far chips of one design differ", model_sections.instances_section(data, drawn)),
         ("energy", "Where the energy goes", sections.energy_section(data, drawn)),
-        ("loss", "Where the decibels go", sections.loss_section(data, drawn)),
+        ("loss", "Where the decibels go" if dB else "Where the score goes", sections.loss_section(data, drawn)),
+        ("layers", "Which layer loses it", model_sections.layers_section(data, drawn)),
+        ("placed", "What runs where, and why", model_sections.placed_section(data)),
         ("codes", "What the converters see", sections.codes_section(data, drawn)),
         ("area", "The chips to scale", sections.area_section(data, drawn)),
         ("card", "Card: what this stands on", card(data)),
@@ -45,11 +50,20 @@ def page(data: ReportData, drawn: Drawn) -> str:
 
 
 def _lede(data: ReportData) -> str:
-    height, width = data.truth.shape[:2]
     count = data.field.get("parameters")
     of = f" of {whole(count)} parameters" if isinstance(count, int) else ""
-    psnr_dB = value(data.float_quality["psnr_dB"], f"{data.float_quality['psnr_dB']:.2f}", "field", "psnr_dB")
-    lede = f"A neural field{of} holds the {width} × {height} picture at {psnr_dB} dB in float."
+    score, column = data.float_quality[data.metric], SCORES[data.metric]
+    told = value(score, entry(score, column), data.kind, data.metric)
+    if data.truth is not None:
+        height, width = data.truth.shape[:2]
+        lede = f"A neural field{of} holds the {width} × {height} picture at {told} dB in float."
+    else:
+        scored, name = whole(data.signal["scored"]), escape(str(data.signal["name"]))
+        if math.isfinite(score):
+            lede = f"A model{of}, scored on {scored} inputs of {name}: the float model has {column.title} {told}."
+        else:
+            lede = f"A model{of}, scored against itself in float on {scored} inputs of {name}."
+        lede += " Calibration saw other inputs."
     assumed = [summary.name for summary in data.summaries if summary.chip.get("assumed")]
     if assumed:
         names = escape(", ".join(assumed))
@@ -61,15 +75,18 @@ def _cards(data: ReportData) -> str:
     cards = []
     for summary in data.summaries:
         where, costs = ("chips", summary.name), summary.costs
-        psnr_dB = value(summary.quality["psnr_dB"], f"{summary.quality['psnr_dB']:.2f}", *where, "psnr_dB")
+        column, score = SCORES[data.metric], summary.quality[data.metric]
+        told = value(score, entry(score, column), *where, data.metric)
+        unit = f"{column.unit} {column.title}" if data.kind == "model" else column.unit
         energy = value(costs.energy_mJ[1], number(costs.energy_mJ[1]), *where, "energy_mJ", "mid")
         speed = value(costs.frames_per_s[1], number(costs.frames_per_s[1]), *where, "frames_per_s", "mid")
         area = value(costs.area_mm2[1], number(costs.area_mm2[1]), *where, "area_mm2", "mid")
         power = value(costs.power_mW[1], number(costs.power_mW[1]), *where, "power_mW", "mid")
         rate = value(costs.power_fps, f"{costs.power_fps:.3g}", *where, "power_fps")
         cards.append(
-            f'<article><h3>{escape(summary.name)}</h3><p class="big">{psnr_dB} <small>dB</small></p>'
-            f"<p>{energy} mJ per frame, up to {speed} frames/s, {area} mm²<br>{power} mW at {rate} frames/s</p>"
+            f'<article><h3>{escape(summary.name)}</h3><p class="big">{told} <small>{unit}</small></p>'
+            f"<p>{energy} mJ per {data.inference}, up to {speed} {data.inference}s/s, {area} mm²<br>"
+            f"{power} mW at {rate} {data.inference}s/s</p>"
             "</article>"
         )
     return f'<div class="cards">{"".join(cards)}</div>' if cards else ""

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 
 from ohmfield.chip.chip import Chip
-from ohmfield.chip.files import list_baselines, load_baseline
-from ohmfield.cost.baseline import baseline_bill
 from ohmfield.fields.field import Field, predict
 from ohmfield.files import discard
 from ohmfield.fit.runs import load_run, provenance, read_tensors, write_tensors
 from ohmfield.mapping.trace import trace
 from ohmfield.mapping.workload import Workload
+from ohmfield.report.baselines import baselines_of
+from ohmfield.report.models import MODEL_FILE, collect_model
 from ohmfield.report.summary import (
     SUMMARY_FILE,
     Baseline,
@@ -104,11 +104,11 @@ def report(run: str | os.PathLike[str], out: str | os.PathLike[str] | None = Non
 
 def collect(run: Path) -> ReportData:
     """All that the report of a run folder shows."""
+    if (run / MODEL_FILE).exists():
+        return collect_model(run, _deployed(run))
     field, info = load_run(run)
     signal = load_signal(run, info)
-    summaries = load_deployments(run)
-    if not summaries:
-        raise InputError(f"{run}: nothing is deployed yet; run `ohmfield deploy {run} --chip rram-40nm`")
+    summaries = _deployed(run)
     prediction = predict(field, signal.coords)
     known = provenance()
     return ReportData(
@@ -132,23 +132,14 @@ def collect(run: Path) -> ReportData:
     )
 
 
+def _deployed(run: Path) -> tuple[DeploymentSummary, ...]:
+    summaries = load_deployments(run)
+    if not summaries:
+        raise InputError(f"{run}: nothing is deployed yet; run `ohmfield deploy {run} --chip rram-40nm`")
+    return summaries
+
+
 def baselines(field: Field, signal: Points) -> tuple[Baseline, ...]:
     """The same field on each known processor, this machine among them once `ohmfield doctor --measure` has run."""
     shapes = trace(field, signal.coords[:EXAMPLE_ITEMS])
-    workload = Workload(shapes, items=float(len(signal)))
-    found = []
-    for name in list_baselines():
-        roofline = load_baseline(name)
-        bill = baseline_bill(roofline, workload)
-        found.append(
-            Baseline(
-                name=roofline.name,
-                energy_mJ=bill.energy_mJ,
-                frame_ms=bill.latency_ms,
-                frames_per_s=bill.frames_per_s,
-                boundary=bill.boundary,
-                source=roofline.source,
-                assumed=roofline.assumed,
-            )
-        )
-    return tuple(found)
+    return baselines_of(Workload(shapes, items=float(len(signal))))

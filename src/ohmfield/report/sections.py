@@ -11,7 +11,7 @@ from PIL import Image
 from ohmfield.report import figures, pictures
 from ohmfield.report.drawing import Drawn, busiest, shown
 from ohmfield.report.summary import Baseline, DeploymentSummary, Range, ReportData, slug
-from ohmfield.report.tables import COLUMNS, RANGES, Column, entry, number
+from ohmfield.report.tables import RANGES, SCORES, Column, columns_of, entry, lost_key, number
 
 
 def value(number_: float, text: str, *path: str) -> str:
@@ -26,12 +26,13 @@ def _range(values: Range, *path: str) -> str:
     return f"{mid}<small>{low} – {high}</small>"
 
 
-def _grid(kind: str, content: str) -> str:
+def grid(kind: str, content: str) -> str:
     """Panels side by side, as many as the width takes; `kind` is pictures or charts."""
     return f'<div class="grid {kind}">{content}</div>'
 
 
-def _note(text: str) -> str:
+def note_of(text: str) -> str:
+    """A remark in a lighter colour; the text is HTML already."""
     return f'<p class="note">{text}</p>'
 
 
@@ -50,9 +51,8 @@ def _quality(data: ReportData, name: str) -> str:
     quality = found.quality if found else data.float_quality
     where = ("chips", found.name) if found else ("field",)
     names = {"psnr_dB": "{} dB", "ssim": "SSIM {}"}
-    columns = {column.key: column for column in COLUMNS}
     written = [
-        text.format(value(quality[key], entry(quality[key], columns[key]), *where, key))
+        text.format(value(quality[key], entry(quality[key], SCORES[key]), *where, key))
         for key, text in names.items()
         if key in quality
     ]
@@ -61,6 +61,8 @@ def _quality(data: ReportData, name: str) -> str:
 
 def pictures_section(data: ReportData, drawn: Drawn) -> str:
     """The photograph, the float field and each chip: two at a time under a slider, then all of them."""
+    if data.truth is None:
+        return ""
     views = shown(data)
     count, of = len(drawn.images), data.signal["name"]
     gallery = "".join(
@@ -76,7 +78,7 @@ def pictures_section(data: ReportData, drawn: Drawn) -> str:
         for side, chosen in (("left", 0), ("right", right))
     ]
     exact = pictures.for_page(drawn.images["photograph"], count)[1]
-    note = "" if exact else _note("Pictures are shown smaller here; figures/ holds every pixel.")
+    note = "" if exact else note_of("Pictures are shown smaller here; figures/ holds every pixel.")
     return (
         f'<div class="side"><div class="compare" hidden><div class="pick">{"".join(selects)}</div>'
         '<div class="stage"><img alt=""><img class="over" alt=""><div class="bar"></div></div>'
@@ -88,13 +90,16 @@ def pictures_section(data: ReportData, drawn: Drawn) -> str:
 
 def errors_section(data: ReportData, drawn: Drawn) -> str:
     """Error maps on one scale, and the crops worth a closer look."""
+    if data.truth is None:
+        return ""
     views = shown(data)
     stops = ", ".join(f"rgb{color}" for color in pictures.colormap()[::15])
     ticks = [tick for tick in (0, 1, 4, 16, 64) if tick < drawn.error_limit / 1.5] + [drawn.error_limit]
     places = 100.0 * pictures.error_shade(np.array(ticks), drawn.error_limit)
     labels = "".join(f'<i style="left: {at:.1f}%">{tick:g}</i>' for at, tick in zip(places, ticks, strict=True))
-    scale = f'<div class="scale"><div style="background: linear-gradient(90deg, {stops})"></div>{labels}</div>' + _note(
-        "in levels of 255, on a logarithmic scale; its end means that much or more"
+    scale = (
+        f'<div class="scale"><div style="background: linear-gradient(90deg, {stops})"></div>{labels}</div>'
+        + note_of("in levels of 255, on a logarithmic scale; its end means that much or more")
     )
     maps = "".join(
         f"<figure>{_image(drawn.images[f'{name}-error'], f'error of {title}', len(drawn.images))}"
@@ -107,8 +112,8 @@ def errors_section(data: ReportData, drawn: Drawn) -> str:
         where = f"{crop.side} × {crop.side} pixels at ({crop.left}, {crop.top})"
         rows.append(f'<h3>{crop.reason.capitalize()}: {where}</h3><div class="crops">{cells}</div>')
     crops = f'<div style="--columns: {len(views)}; margin-top: 26px">{"".join(rows)}</div>' if rows else ""
-    note = _note("Error of each pixel, root mean square over its channels, on one scale for all.")
-    return f"{note}{scale}{_grid('pictures', maps)}{crops}"
+    note = note_of("Error of each pixel, root mean square over its channels, on one scale for all.")
+    return f"{note}{scale}{grid('pictures', maps)}{crops}"
 
 
 def _crop(crop: pictures.Crop, title: str, picture: np.ndarray, peak: float) -> str:
@@ -118,7 +123,7 @@ def _crop(crop: pictures.Crop, title: str, picture: np.ndarray, peak: float) -> 
 
 def numbers_section(data: ReportData) -> str:
     """One row for each chip and baseline, ranges below the middle estimates."""
-    columns = [column for column in COLUMNS if column.key != "ssim" or "ssim" in data.float_quality]
+    columns = columns_of(data)
     head = "".join(f'<th scope="col">{column.title}<small>{column.unit}</small></th>' for column in columns)
     rows = [_chip_row(summary, columns) for summary in data.summaries]
     rows += [_baseline_row(baseline, data, columns) for baseline in data.baselines]
@@ -129,12 +134,12 @@ def numbers_section(data: ReportData) -> str:
     )
     if data.baselines:
         note += (
-            " Shaded rows are rooflines: the same field in float on a processor, estimated from its peak figures. "
+            f" Shaded rows are rooflines: the same {data.kind} in float on a processor, from its peak figures. "
             "Their boundary is the system, a chip's is its own; the rows give a scale, not a contest."
         )
     return (
         f'<div class="scroll"><table><thead><tr><th scope="col">Runs on</th>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>{_note(note)}"
+        f"<tbody>{''.join(rows)}</tbody></table></div>{note_of(note)}"
     )
 
 
@@ -146,7 +151,7 @@ def _cell(column: Column, content: str, kind: str = "") -> str:
 
 def _chip_row(summary: DeploymentSummary, columns: Sequence[Column]) -> str:
     where = ("chips", summary.name)
-    plain = {**summary.quality, "lost_dB": summary.lost_dB}
+    plain = {**summary.quality, lost_key(summary.metric): summary.lost}
     cells = [
         _cell(column, _range(getattr(summary.costs, column.key), *where, column.key))
         if column.key in RANGES
@@ -164,7 +169,7 @@ def _baseline_row(baseline: Baseline, data: ReportData, columns: Sequence[Column
     for column in columns:
         if column.key in data.float_quality:
             quality = data.float_quality[column.key]
-            cells.append(_cell(column, value(quality, entry(quality, column), "field", column.key)))
+            cells.append(_cell(column, value(quality, entry(quality, column), data.kind, column.key)))
         elif column.key in ("energy_mJ", "frame_ms", "frames_per_s"):
             cells.append(_cell(column, _range(getattr(baseline, column.key), *where, column.key)))
         else:
@@ -174,7 +179,8 @@ def _baseline_row(baseline: Baseline, data: ReportData, columns: Sequence[Column
     return f'<tr class="baseline"><th scope="row">{escape(baseline.name)}{small}</th>{"".join(cells)}</tr>'
 
 
-def _chart(drawn: Drawn, name: str, caption: str = "") -> str:
+def chart(drawn: Drawn, name: str, caption: str = "") -> str:
+    """The chart of that name, with a caption of HTML."""
     figure, label = drawn.charts[name]
     below = f"<figcaption>{caption}</figcaption>" if caption else ""
     return f"<figure>{figures.svg(figure, name, label)}{below}</figure>"
@@ -202,27 +208,27 @@ def energy_section(data: ReportData, drawn: Drawn) -> str:
     if not data.summaries:
         return ""
     panels = "".join(
-        _chart(drawn, f"{slug(summary.name)}-layers", f"<b>{escape(summary.name)}</b>, each operator; its own axis")
+        chart(drawn, f"{slug(summary.name)}-layers", f"<b>{escape(summary.name)}</b>, each operator; its own axis")
         for summary in data.summaries
     )
-    every = _chart(drawn, "energy", "<b>All chips</b>; the thin line under a bar spans low, mid and high")
-    note = _note("Middle estimate of one frame, by component, then by the operators of the field.")
-    return f'{note}<div class="side">{every}{_key(data)}</div>{_grid("charts", panels)}'
+    every = chart(drawn, "energy", "<b>All chips</b>; the thin line under a bar spans low, mid and high")
+    note = note_of(f"Middle estimate of one {data.inference}, by component, then by the operators of the {data.kind}.")
+    return f'{note}<div class="side">{every}{_key(data)}</div>{grid("charts", panels)}'
 
 
 def loss_section(data: ReportData, drawn: Drawn) -> str:
     """The loss waterfall of each chip."""
     panels = "".join(
-        _chart(drawn, f"{slug(summary.name)}-loss", f"<b>{escape(summary.name)}</b>") for summary in data.summaries
+        chart(drawn, f"{slug(summary.name)}-loss", f"<b>{escape(summary.name)}</b>") for summary in data.summaries
     )
     if not panels:
         return ""
     note = (
         "Each step adds one cause to those before it, in this order; another order would share them out differently. "
-        "Tuned: the float field after tuning for the chip's noise, what it gives up to lose less later. "
+        f"Tuned: the float {data.kind} after tuning for the chip's noise, what it gives up to lose less later. "
         "The axis may start above zero."
     )
-    return _note(note) + _grid("charts", panels)
+    return note_of(note) + grid("charts", panels)
 
 
 def codes_section(data: ReportData, drawn: Drawn) -> str:
@@ -233,18 +239,18 @@ def codes_section(data: ReportData, drawn: Drawn) -> str:
         if not layers:
             continue
         panels = "".join(
-            _chart(drawn, f"{slug(summary.name)}-codes-{slug(name)}", _code_caption(summary, name)) for name in layers
+            chart(drawn, f"{slug(summary.name)}-codes-{slug(name)}", _code_caption(summary, name)) for name in layers
         )
         left = len(summary.codes) - len(layers)
-        rest = _note(f"{left} more layers reach the end codes less.") if left else ""
-        blocks.append(f"<h3>{escape(summary.name)}</h3>{_grid('charts', panels)}{rest}")
+        rest = note_of(f"{left} more layers reach the end codes less.") if left else ""
+        blocks.append(f"<h3>{escape(summary.name)}</h3>{grid('charts', panels)}{rest}")
     if not blocks:
         return ""
     note = (
         "Codes of up to 256 calibration vectors of each layer on its first copy, read noise left out. "
         "Red: an end code, which also stands for everything beyond the range."
     )
-    return _note(note) + "".join(blocks)
+    return note_of(note) + "".join(blocks)
 
 
 def _code_caption(summary: DeploymentSummary, operator: str) -> str:
@@ -258,7 +264,7 @@ def area_section(data: ReportData, drawn: Drawn) -> str:
     if not data.summaries:
         return ""
     panels = "".join(
-        _chart(
+        chart(
             drawn,
             f"{slug(summary.name)}-area",
             f"<b>{escape(summary.name)}</b>, {number(summary.costs.area_mm2[1])} mm²",
@@ -266,4 +272,4 @@ def area_section(data: ReportData, drawn: Drawn) -> str:
         for summary in data.summaries
     )
     note = "Areas in proportion within a chip and between chips; where a part lies is not modelled."
-    return _note(note) + _grid("charts", panels) + _key(data, area=True)
+    return note_of(note) + grid("charts", panels) + _key(data, area=True)

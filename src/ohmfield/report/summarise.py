@@ -7,16 +7,27 @@ import numpy as np
 from ohmfield.cost.bill import Bill
 from ohmfield.deploy import Deployment
 from ohmfield.fit.runs import provenance
-from ohmfield.report.summary import Codes, Costs, DeploymentSummary
+from ohmfield.report.summary import Codes, Costs, DeploymentSummary, Instances
 from ohmfield.signals.points import Points
+from ohmfield.simulate.study import Study
 from ohmfield.spec import InputError, to_plain
 
 POWER_FPS = 30.0  # frame rate of a video, at which a report states the power
 
 
-def summarise(deployment: Deployment, signal: Points, key: str = "") -> DeploymentSummary:
-    """What a report needs of `deployment`; `signal` is the image it was scored against."""
-    if len(signal.shape) != 2:
+def summarise(
+    deployment: Deployment,
+    signal: Points | None = None,
+    key: str = "",
+    *,
+    study: Study | None = None,
+    layer_losses: dict[str, dict[str, float]] | None = None,
+) -> DeploymentSummary:
+    """What a report needs of `deployment`; `signal` is the image it was scored against, None for other models.
+
+    `study` adds other instances of the design, at its age.
+    """
+    if signal is not None and len(signal.shape) != 2:
         raise InputError(f"signal {signal.name!r} has {len(signal.shape)} dimensions; a report shows images")
     known = provenance()
     return DeploymentSummary(
@@ -24,7 +35,7 @@ def summarise(deployment: Deployment, signal: Points, key: str = "") -> Deployme
         chip=to_plain(deployment.chip),
         recipe=to_plain(deployment.recipe),
         seed=deployment.seed,
-        picture=signal.as_image(deployment.picture).cpu().numpy(),
+        picture=None if signal is None else signal.as_image(deployment.picture).cpu().numpy(),
         quality=dict(deployment.quality),
         float_quality=dict(deployment.float_quality),
         waterfall=tuple(deployment.waterfall),
@@ -43,7 +54,19 @@ def summarise(deployment: Deployment, signal: Points, key: str = "") -> Deployme
         versions={"ohmfield": known["ohmfield"], **known["versions"]},
         command=known["command"],
         key=key,
+        metric=deployment.given.metric,
+        inference=deployment.given.inference,
+        placed=tuple((row.operator, row.unit, row.function, row.why) for row in deployment.placed),
+        layer_losses=layer_losses or {},
+        instances=None if study is None else instances_of(study),
     )
+
+
+def instances_of(study: Study) -> Instances:
+    """The scores of a study at its first age, as plain numbers."""
+    known = study.summary()[0]
+    known.pop("elapsed_s")
+    return Instances(seeds=study.seeds, scores=tuple(study.scores[0].tolist()), **known)
 
 
 def costs_of(bill: Bill) -> Costs:

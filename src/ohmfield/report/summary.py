@@ -58,14 +58,32 @@ class Codes:
 
 
 @dataclass(frozen=True)
+class Instances:
+    """Scores of drawn instances of one design, by seed, and what they say of all its chips."""
+
+    seeds: tuple[int, ...]
+    scores: tuple[float, ...]
+    mean: float
+    spread: float
+    mean_low: float
+    mean_high: float
+    tenth: float
+    worst: float
+
+
+@dataclass(frozen=True)
 class DeploymentSummary:
-    """One chip showing one field. `picture` is [height, width, channels] in [0, peak]; `key` names what produced it."""
+    """One chip running one model; `key` names what produced it.
+
+    `picture` is [height, width, channels] in [0, peak], None where outputs are no picture. `metric` is the score that
+    stands for all, `inference` what the bill counts. `placed` has (operator, unit, function, why it stays digital).
+    """
 
     name: str
     chip: dict[str, Any]
     recipe: dict[str, Any]
     seed: int
-    picture: Float[np.ndarray, "height width channels"]
+    picture: Float[np.ndarray, "height width channels"] | None
     quality: dict[str, float]
     float_quality: dict[str, float]
     waterfall: tuple[tuple[str, float], ...]
@@ -75,11 +93,16 @@ class DeploymentSummary:
     versions: dict[str, str] = has(default_factory=dict)
     command: str = ""
     key: str = ""
+    metric: str = "psnr_dB"
+    inference: str = "frame"
+    placed: tuple[tuple[str, str, str, str], ...] = ()
+    layer_losses: dict[str, dict[str, float]] = has(default_factory=dict)
+    instances: Instances | None = None
 
     @property
-    def lost_dB(self) -> float:
-        """PSNR of the float field less PSNR of the chip."""
-        return self.float_quality["psnr_dB"] - self.quality["psnr_dB"]
+    def lost(self) -> float:
+        """The score of the float model less that of the chip; infinite where the score is held against that model."""
+        return self.float_quality[self.metric] - self.quality[self.metric]
 
 
 @dataclass(frozen=True)
@@ -97,11 +120,15 @@ class Baseline:
 
 @dataclass(frozen=True)
 class ReportData:
-    """All a report shows. Pictures are [height, width, channels] in [0, peak]; `field` is plain data about the fit."""
+    """All a report shows. `field` is plain data about the fit, or about the model that was deployed.
+
+    Pictures are [height, width, channels] in [0, peak], None for a model whose outputs are none; `signal` then
+    describes its inputs.
+    """
 
     signal: dict[str, Any]
-    truth: Float[np.ndarray, "height width channels"]
-    float_picture: Float[np.ndarray, "height width channels"]
+    truth: Float[np.ndarray, "height width channels"] | None
+    float_picture: Float[np.ndarray, "height width channels"] | None
     float_quality: dict[str, float]
     field: dict[str, Any]
     summaries: tuple[DeploymentSummary, ...]
@@ -109,6 +136,13 @@ class ReportData:
     command: str = ""
     versions: dict[str, str] = has(default_factory=dict)
     peak: float = 1.0
+    metric: str = "psnr_dB"
+    inference: str = "frame"
+
+    @property
+    def kind(self) -> str:
+        """What is deployed, in a word; the key of its numbers in `metrics.json`."""
+        return "model" if self.truth is None else "field"
 
 
 def slug(name: str) -> str:
@@ -117,14 +151,15 @@ def slug(name: str) -> str:
 
 
 def save_summary(summary: DeploymentSummary, folder: Path) -> None:
-    """Write `deployment.json` and `picture.safetensors` into `folder`.
+    """Write `deployment.json` and, if there is a picture, `picture.safetensors` into `folder`.
 
     The JSON, which readers look for, goes first and comes last: it never stands beside the picture of another recipe.
     """
     plain = {"format": FORMAT, **asdict(summary)}
-    plain.pop("picture")
+    plain["picture"] = summary.picture is not None
     discard(folder / SUMMARY_FILE)
-    write_atomic(folder / PICTURE_FILE, save({"picture": np.ascontiguousarray(summary.picture, dtype=np.float32)}))
+    if summary.picture is not None:
+        write_atomic(folder / PICTURE_FILE, save({"picture": np.ascontiguousarray(summary.picture, dtype=np.float32)}))
     write_atomic(folder / SUMMARY_FILE, json.dumps(plain, indent=1, default=_plain).encode())
 
 
@@ -133,7 +168,8 @@ def load_summary(folder: Path) -> DeploymentSummary:
     path = folder / SUMMARY_FILE
     try:
         plain = json.loads(path.read_bytes())
-        picture = load_file(folder / PICTURE_FILE)["picture"]
+        shown = not isinstance(plain, dict) or plain.pop("picture", True)
+        picture = load_file(folder / PICTURE_FILE)["picture"] if shown else None
     except FileNotFoundError as error:
         raise InputError(f"{error.filename or path}: no such file; run `ohmfield deploy` again") from None
     except (OSError, ValueError, KeyError, RecursionError, SafetensorError) as error:
@@ -147,8 +183,8 @@ def load_summary(folder: Path) -> DeploymentSummary:
         raise InputError(f"{path}: damaged ({error}); run `ohmfield deploy` again") from None
 
 
-def _from_plain(plain: dict[str, Any], picture: np.ndarray) -> DeploymentSummary:
-    bill: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in plain.pop("costs").items()}
+def _from_plain(plain: dict[str, Any], picture: np.ndarray | None) -> DeploymentSummary:
+    bill = with_tuples(plain.pop("costs"))
     for name in ("energy_pJ", "latency_ns", "area_um2"):
         bill[name] = np.array(bill[name], dtype=np.float64)
     costs, codes = Costs(**bill), {}
@@ -156,8 +192,17 @@ def _from_plain(plain: dict[str, Any], picture: np.ndarray) -> DeploymentSummary
         counted = {name: np.array(item.pop(name), dtype=np.int64) for name in ("codes", "counts")}
         codes[operator] = Codes(**counted, **item)
     waterfall = tuple((str(cause), float(psnr_dB)) for cause, psnr_dB in plain.pop("waterfall"))
-    notes = tuple(plain.pop("notes"))
-    return DeploymentSummary(picture=picture, costs=costs, codes=codes, waterfall=waterfall, notes=notes, **plain)
+    notes, placed = tuple(plain.pop("notes")), tuple(tuple(row) for row in plain.pop("placed", ()))
+    drawn = plain.pop("instances", None)
+    if drawn is not None:
+        drawn = Instances(**with_tuples(drawn))
+    known = {"costs": costs, "codes": codes, "waterfall": waterfall, "notes": notes, "placed": placed}
+    return DeploymentSummary(picture=picture, instances=drawn, **known, **plain)
+
+
+def with_tuples(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a record as JSON keeps them, lists as the tuples they were."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
 
 
 def _plain(value: Any) -> Any:

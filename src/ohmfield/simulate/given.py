@@ -42,7 +42,8 @@ class Given:
 def given(data: Data, model: nn.Module, points: int = 4096, calibrate: Tensor | None = None) -> Given:
     """`data` as a deployment uses it.
 
-    `Points` are scored against the signal, `Examples` and (inputs, labels) by accuracy, (inputs, targets) and bare
+    `Points` are scored against the signal, `Examples` and (inputs, labels) by accuracy and by how often the class is
+    that of the float `model` (`agreement`), (inputs, targets) and bare
     inputs by what is lost against the targets or the float `model`: SNR in dB and the largest error. Calibration takes
     `calibrate`, or `points` coordinates between a signal's, or the training part of `Examples`, or the first quarter of
     the inputs, which is then not scored. `InputError` where nothing is left to score or to calibrate on.
@@ -54,7 +55,7 @@ def given(data: Data, model: nn.Module, points: int = 4096, calibrate: Tensor | 
         what = f"{points} coordinates between those that are scored" if calibrate is None else _theirs(calibrate)
         return Given(data.coords, data.score, "psnr_dB", chosen, float(len(data)), "frame", what, data.psnr_dB)
     if isinstance(data, Examples):
-        return _of_examples(data, calibrate)
+        return _of_examples(data, model, calibrate)
     inputs, targets = _parts(data)
     _checked(inputs)
     if targets is not None:
@@ -62,7 +63,7 @@ def given(data: Data, model: nn.Module, points: int = 4096, calibrate: Tensor | 
     if targets is not None and not targets.is_floating_point():
         held = _held(len(inputs)) if calibrate is None else 0
         classes = tuple(str(label) for label in range(int(targets.max()) + 1))
-        return _of_examples(Examples(inputs, targets.long(), classes, held, "inputs"), calibrate)
+        return _of_examples(Examples(inputs, targets.long(), classes, held, "inputs"), model, calibrate)
     held = _held(len(inputs)) if calibrate is None else 0
     chosen, scored = (inputs[:held] if calibrate is None else calibrate), inputs[held:]
     wanted = float_outputs(model, scored) if targets is None else targets[held:]
@@ -136,14 +137,20 @@ def _check_targets(targets: Tensor, items: int) -> None:
         raise InputError(f"label {int(targets.min())} is not allowed; labels count the model's outputs from 0")
 
 
-def _of_examples(data: Examples, calibrate: Tensor | None) -> Given:
+def _of_examples(data: Examples, model: nn.Module, calibrate: Tensor | None) -> Given:
     if calibrate is None and data.num_train == 0:
         data = Examples(data.inputs, data.labels, data.classes, _held(len(data)), data.name, data.source)
     scored = data.test if data.num_train else data
     chosen = data.train.inputs if calibrate is None else calibrate
     few = _few(chosen)
     what = f"{len(few)} examples that are not scored" if calibrate is None else _theirs(calibrate)
-    return Given(_checked(scored.inputs), scored.score, "accuracy", few, 1.0, "input", what)
+    wanted = float_outputs(model, _checked(scored.inputs))
+
+    def score(made: Tensor) -> dict[str, float]:
+        scores = scored.score(made)  # which refuses outputs that are not one number for each class
+        return {**scores, "agreement": float((made.argmax(1) == wanted.argmax(1)).double().mean())}
+
+    return Given(scored.inputs, score, "accuracy", few, 1.0, "input", what)
 
 
 def _held(count: int) -> int:

@@ -37,6 +37,7 @@ class Pass:
     first: int = 0
     items: int = 1
     calls: Counter[str] = field(default_factory=Counter)
+    alike: bool = True  # no layer has run yet that differs between instances of one chip
 
     def call(self, path: str) -> int:
         """Index of the next call of the module at `path`."""

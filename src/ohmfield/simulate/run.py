@@ -118,15 +118,18 @@ def encoded_once(module: nn.Module, kept: Encoded) -> Iterator[None]:
 
 
 @torch.no_grad()
-def predict(module: nn.Module, inputs: Tensor, chunk: int | None = None) -> Float[Tensor, "num *outputs"]:
-    """What `module` makes of `inputs` [items, ...], in chunks.
+def predict(
+    module: nn.Module, inputs: Tensor, chunk: int | None = None, *, backwards: bool = False
+) -> Float[Tensor, "num *outputs"]:
+    """What `module` makes of `inputs` [items, ...], in chunks, the last first if `backwards`.
 
-    Item numbers run through, so read noise does not depend on the chunk. `InputError` where the module gives anything
-    but one tensor with an entry per item.
+    Item numbers run through, so read noise depends neither on the chunk nor on the order. `InputError` where the module
+    gives anything but one tensor with an entry per item.
     """
     parts = []
     chunk = chunk or chunk_of(inputs)
-    for first in range(0, len(inputs), chunk):
+    starts = range(0, len(inputs), chunk)
+    for first in reversed(starts) if backwards else starts:
         part = inputs[first : first + chunk]
         with starting_at(first, len(part)):
             made = module(part)
@@ -137,4 +140,4 @@ def predict(module: nn.Module, inputs: Tensor, chunk: int | None = None) -> Floa
                 "wrap it in a module that picks one"
             )
         parts.append(made)
-    return torch.cat(parts)
+    return torch.cat(parts[::-1] if backwards else parts)
