@@ -279,7 +279,9 @@ class Crossbar(Unit):
         )
         if self.measured_column_sums is not None:  # the offset of every output of each array
             registers += (
-                library.register(width).part(process).times(np.floor(array.columns / self._columns(weight_bits)))
+                library.register(width)
+                .part(process)
+                .times(np.floor(array.columns / array.columns_per_weight(weight_bits)))
             )
         if adc.post_calibration is not None:
             own = adc.post_calibration.registers(adc.bits).part(process).times(array.columns / (2 if self.pairs else 1))
