@@ -58,7 +58,7 @@ def fault(path: Path | str) -> str:
 
 
 def test_the_presets_are_listed() -> None:
-    assert list_chips() == ("dcim-28nm", "hybrid-40nm", "pcm-14nm", "rram-40nm")
+    assert {"dcim-28nm", "hybrid-40nm", "pcm-14nm", "rram-40nm"} <= set(list_chips())
 
 
 @every_preset
