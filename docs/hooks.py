@@ -1,8 +1,9 @@
 """What pages do not say themselves: every field of a chip, from the records; every measured number, from its file.
 
-`<!-- knobs -->` becomes the table of fields. `<!-- result: wires / seconds / 128 | .2f -->` becomes that value of
-`benchmarks/results/wires.json` in that format; a value that is not there stops the build. `<!-- silicon: area_um2 -->`
-becomes one line per published row, `<!-- silicon sources -->` one per chip.
+`<!-- knobs -->` becomes the table of fields, `<!-- chips -->` and `<!-- baselines -->` those of the presets.
+`<!-- result: wires / seconds / 128 | .2f -->` becomes that value of `benchmarks/results/wires.json` in that format; a
+value that is not there stops the build. `<!-- silicon: area_um2 -->` becomes one line per published row,
+`<!-- silicon sources -->` one per chip.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from ohmfield.chip.files import PRESETS, list_chips, load_baseline, load_chip
 from ohmfield.chip.knobs import Row, knob_table
 
 MOVES = {
@@ -29,6 +31,8 @@ HEAD = ["| field | default | allowed | moves | what it is |", "|---|---|---|---|
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """The page with its tables and numbers."""
     markdown = RESULT.sub(result, markdown)
+    if "<!-- chips -->" in markdown:
+        markdown = markdown.replace("<!-- chips -->", chips()).replace("<!-- baselines -->", baselines())
     if "<!-- silicon" in markdown:
         for quantity, unit in SILICON.items():
             markdown = markdown.replace(f"<!-- silicon: {quantity} -->", silicon(quantity, *unit))
@@ -77,6 +81,25 @@ def result(match: re.Match[str]) -> str:
     for key in keys:
         value = value[int(key)] if isinstance(value, list) else value[key]
     return format(value, match["form"] or "")
+
+
+def chips() -> str:
+    """One line per preset: what its file says of itself."""
+    lines = ["| preset | what | of | source | lines assumed |", "|---|---|---|---|---|"]
+    for name in list_chips():
+        chip = load_chip(name)
+        lines.append(f"| {name} | {chip.title} | {chip.boundary} | {chip.source} | {len(chip.assumed)} |")
+    return "\n".join(lines)
+
+
+def baselines() -> str:
+    """One line per processor that comes with the package."""
+    lines = ["| baseline | what | TFLOP/s | GB/s | FLOP per byte | W | source |", "|---|---|---|---|---|---|---|"]
+    for name in sorted(path.stem for path in (PRESETS / "baselines").glob("*.yaml")):
+        it = load_baseline(name)
+        figures = f"{it.peak_GFLOPs / 1e3:g} | {it.bandwidth_GBps:g} | {it.ridge_FLOP_per_byte:.0f} | {it.busy_W:g}"
+        lines.append(f"| {name} | {it.name} | {figures} | {it.source} |")
+    return "\n".join(lines)
 
 
 def knobs() -> str:
