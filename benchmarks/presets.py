@@ -1,4 +1,4 @@
-"""Presets that follow fabricated chips, a full array of each beside its published row. Run: python benchmarks/presets.py
+"""Presets of fabricated chips, a full array of each beside its published row. Run: python benchmarks/presets.py
 
 Writes results/presets.json.
 """
@@ -17,6 +17,10 @@ from validation.preset_rows import FOLLOWED, billed
 
 if __name__ == "__main__":
     found = {preset: asdict(billed(preset)) for preset in FOLLOWED}
-    show("Bill over published", ["preset", *next(iter(found.values()))], [[name, *f.values()] for name, f in found.items()])
+    show(
+        "Bill over published",
+        ["preset", *next(iter(found.values()))],
+        [[name, *f.values()] for name, f in found.items()],
+    )
     known = {name: {key: value for key, value in f.items() if not math.isnan(value)} for name, f in found.items()}
     write("presets", known)

@@ -1,8 +1,9 @@
 """What pages do not say themselves: every field of a chip, from the records; every measured number, from its file.
 
-`<!-- knobs -->` becomes the table of fields, `<!-- chips -->` and `<!-- baselines -->` those of the presets. `<!-- result: wires / seconds / 128 | .2f -->` becomes that value of
-`benchmarks/results/wires.json` in that format; a value that is not there stops the build. `<!-- silicon: area_um2 -->`
-becomes one line per published row, `<!-- silicon sources -->` one per chip.
+`<!-- knobs -->` becomes the table of fields, `<!-- chips -->` and `<!-- baselines -->` those of the presets.
+`<!-- result: wires / seconds / 128 | .2f -->` becomes that value of `benchmarks/results/wires.json` in that format; a
+value that is not there stops the build. `<!-- silicon: area_um2 -->` becomes one line per published row,
+`<!-- silicon sources -->` one per chip.
 """
 
 from __future__ import annotations
