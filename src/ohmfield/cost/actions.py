@@ -29,10 +29,18 @@ class Rates:
     assumed: dict[str, list[str]] = field(default_factory=dict)
 
     def of(self, operator: str, name: str, default: Number, what: str) -> Number:
-        """The rate per item, or `default`, noted as `what`."""
-        if not self.workload.measured(operator, name):
-            self.note(operator, what)
+        """The rate per item; one that was stated is noted as such, `default` as `what`."""
+        origin = self.workload.origin(operator, name)
+        if origin != "measured":
+            self.note(operator, what if origin == "default" else f"{name}, as stated")
         return self.workload.rate(operator, name, default)
+
+    def fill(self, operator: str, default: Number) -> Number:
+        """Mean level of the cells that driven rows of it cross, over the top level."""
+        if self.workload.measured(operator, "crossed"):
+            crossed = self.workload.rate(operator, "crossed", 0.0)
+            return self.workload.rate(operator, "filled", 0.0) / crossed if crossed else default
+        return self.of(operator, "fill", default, f"mean conductance: {default:g} of the range above g_min")
 
     def note(self, operator: str, what: str) -> None:
         """Say that `what` is assumed of that operator, in every bill: no run counts it."""

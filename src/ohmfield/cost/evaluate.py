@@ -159,10 +159,10 @@ class _Billing:
             stage = f"{site.unit}:products"  # they take turns on the arrays kept for them
             self._written(operator, unit, cut, stage)
         if isinstance(unit, Crossbar):
-            self.rates.note(operator.id, f"mean conductance: {unit.default_fill:g} of the range above g_min")
-            turn_ns = self._crossbar(operator.id, site.unit, unit, actions, width)
+            fill = self.rates.fill(operator.id, unit.default_fill)
+            turn_ns = self._crossbar(operator.id, site.unit, unit, actions, width, fill)
             for again in calibrations(operator, site, unit, cut, self.workload, self.placement):
-                self._crossbar(operator.id, site.unit, unit, again, width)
+                self._crossbar(operator.id, site.unit, unit, again, width, fill)
                 self.ledger.occupy(operator.id, stage, turn_ns, again.turns, 0.0)
         else:
             assert isinstance(unit, DigitalCim)  # `linear_actions` has refused others
@@ -184,12 +184,15 @@ class _Billing:
         turns = ceil_div(cut.arrays, unit.num_arrays)
         self.ledger.occupy(operator.id, stage, array.latency_ns, turns * self.workload.items, turns)
 
-    def _crossbar(self, name: str, site: str, unit: Crossbar, actions: LinearActions, width: Number) -> Span:
-        """Energy of the reads; the time of one."""
+    def _crossbar(
+        self, name: str, site: str, unit: Crossbar, actions: LinearActions, width: Number, fill: Number
+    ) -> Span:
+        """Energy of the reads, in proportion to the mean conductance at that `fill`; the time of one, as designed."""
         spend = self.ledger.spend
-        mean_uS = unit.cell.mean_uS(unit.default_fill)
+        mean_uS, assumed_uS = unit.cell.mean_uS(fill), unit.cell.mean_uS(unit.default_fill)
         read = self.price(lambda process: _read(unit, process), of=f"{site} cells")
-        spend(name, "cells", read, actions.cell_reads * unit.current_share(mean_uS, actions.driven_share))
+        reads = actions.cell_reads * (mean_uS / assumed_uS)
+        spend(name, "cells", read, reads * unit.current_share(mean_uS, actions.driven_share))
         spend(name, "drivers", self.price(unit.drive, of=site), actions.drives)
         convert = self.price(unit.convert, of=site)
         spend(name, "adc", convert, actions.conversions)
