@@ -54,7 +54,7 @@ def chip_of(encoding: str, cell_bits: int) -> Chip:
     unit = base.units["crossbar"]
     assert isinstance(unit, Crossbar)
     array = replace(unit.array, encoding=encoding, cell_bits=cell_bits)
-    adc = replace(unit.adc, bits=8, enob=None, step_levels=None, gains=(1.0, 2.0, 4.0, 8.0, 16.0, 32.0))
+    adc = replace(unit.adc, bits=8, enob=None, step_levels=None, gains=(1.0, 4.0, 16.0))
     return replace(base, units={"crossbar": replace(unit, num_arrays=4096, max_copies=1, array=array, adc=adc)})
 
 

@@ -15,10 +15,9 @@ from ohmfield.mapping.slice import slice_weights
 from ohmfield.mapping.tile import geometry
 from ohmfield.mapping.workload import Operator, Stated, Workload
 from ohmfield.quantities import ceil_div
-from ohmfield.simulate.calibrate import VECTORS, layer_inputs
-from ohmfield.simulate.choose import exact_product
 from ohmfield.simulate.convert import chip_layers
 from ohmfield.simulate.layers import ChipLinear
+from ohmfield.simulate.run import predict
 from ohmfield.simulate.sums import reference_slices
 from ohmfield.tally import Tally
 
@@ -26,38 +25,37 @@ WHY = "mean values of inputs and weights"
 
 
 def mean_value_workload(
-    workload: Workload, module: nn.Module, chip: Chip, coords: Shaped[Tensor, "num *dims"], most: int = VECTORS
+    workload: Workload, module: nn.Module, chip: Chip, coords: Shaped[Tensor, "num *dims"]
 ) -> Workload:
     """`workload` without its counts; of each linear operator two means are stated instead.
 
-    `driven`: the mean digit sum of the input codes that its layers see at `coords` (at most `most` vectors each), for
-    every input. `fill`: the mean level that its nominal weights, sliced as on the chip, put into cells. What rows and
-    cells have in common is lost, and so is what the instance drew: `DrivenCells` counts it.
+    `driven`: the mean digit sum of the input codes that the converted `module` makes at `coords`, for every input.
+    `fill`: the mean level that its nominal weights, sliced as on the chip, put into cells. What rows and cells have in
+    common is lost, and so is what the instance drew: `DrivenCells` counts it.
     """
-    inputs, parts = layer_inputs(module, coords, most), defaultdict[str, list[ChipLinear]](list)
+    parts = defaultdict[str, list[ChipLinear]](list)
     for layer in chip_layers(module).values():
         parts[layer.module_path].append(layer)
+    with (seen := Tally()).listen():  # every vector: a few, evenly spread, may all lie at the border of an image
+        predict(module, coords)
     stated = list(workload.stated)
     for operator in workload.shapes.operators:
         if operator.path in parts and operator.kind == "linear":
-            stated += _means(operator, parts[operator.path], chip, inputs)
+            stated.append(Stated("driven", seen[operator.id]["driven"] / len(coords), WHY, operator.id))
+            stated += _fill(operator, parts[operator.path], chip)
     return replace(workload, tally=Tally(), tally_items=0.0, stated=tuple(stated))
 
 
-def _means(operator: Operator, layers: list[ChipLinear], chip: Chip, inputs: dict[str, np.ndarray]) -> list[Stated]:
-    """The two of one operator; it has several layers where packs of its groups are stored apart."""
-    driven, crossed, filled = 0.0, 0.0, 0.0
+def _fill(operator: Operator, layers: list[ChipLinear], chip: Chip) -> list[Stated]:
+    """That of one operator on a crossbar; it has several layers where packs of its groups are stored apart."""
+    crossed, filled = 0.0, 0.0
     for layer in layers:
-        weights, codes = layer.weight_codes().numpy(), inputs[layer.path]
-        digits = exact_product(weights, layer.plan, chip).order.count(codes)["driven"] / codes.size
-        digits *= operator.vectors * codes.shape[1]
-        driven += digits
         unit = chip.units[layer.plan.unit]
         if isinstance(unit, Crossbar):
+            weights = layer.weight_codes().numpy()
             cells, levels = _cells(layer, unit, weights)
-            crossed, filled = crossed + digits * cells, filled + digits * levels
-    made = [Stated("driven", driven, WHY, operator.id)]
-    return [*made, Stated("fill", filled / crossed, WHY, operator.id)] if crossed else made
+            crossed, filled = crossed + weights.shape[1] * cells, filled + weights.shape[1] * levels
+    return [Stated("fill", filled / crossed, WHY, operator.id)] if crossed else []
 
 
 def _cells(layer: ChipLinear, unit: Crossbar, weights: np.ndarray) -> tuple[float, float]:
