@@ -38,6 +38,11 @@ class Tally:
             _current.reset(token)
 
 
+def listening() -> bool:
+    """Whether a tally is in context, for counts that take time to make."""
+    return _current.get() is not None
+
+
 def count(operator: str, **counts: float) -> None:
     """Add to the tally in context; nothing happens when none listens."""
     tally = _current.get()

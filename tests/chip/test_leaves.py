@@ -60,6 +60,14 @@ def test_no_real_cell_is_free(kind: type[Cell]) -> None:
     assert cell.assumptions
 
 
+@pytest.mark.parametrize("kind", CELLS.values(), ids=lambda kind: kind.kind)
+def test_a_read_costs_in_proportion_to_the_conductance(kind: type[Cell]) -> None:
+    cell, array = kind(), Array(cell_bits=1)
+    once, thrice = (cell.read(PROCESS, mean_uS, array) for mean_uS in (2.0, 6.0))
+    np.testing.assert_allclose(thrice.energy_pJ, 3.0 * once.energy_pJ)
+    np.testing.assert_array_equal(thrice.latency_ns, once.latency_ns)
+
+
 def test_the_ideal_cell_is_free() -> None:
     unit = crossbar(IdealCell())
     assert np.all(unit.cell.read(PROCESS, 1.0, unit.array).energy_pJ == 0)

@@ -10,6 +10,7 @@ from torch import nn
 from cost.leaves import HOST, chip, layers, one_layer
 from ohmfield.chip.cells.rram import RramCell
 from ohmfield.chip.files import list_baselines, list_chips, load_baseline, load_chip
+from ohmfield.chip.units import Crossbar
 from ohmfield.cost.actions import fused_bytes, processor_work
 from ohmfield.cost.baseline import baseline_bill
 from ohmfield.cost.bill import Bill
@@ -17,7 +18,7 @@ from ohmfield.cost.evaluate import IDLE, evaluate
 from ohmfield.fields import presets
 from ohmfield.mapping.place import place
 from ohmfield.mapping.trace import trace
-from ohmfield.mapping.workload import Operator, Placement, Shapes, Workload
+from ohmfield.mapping.workload import Operator, Placement, Shapes, Stated, Workload
 from ohmfield.spec import InputError
 from ohmfield.tally import Tally
 
@@ -84,6 +85,25 @@ def test_measured_rates_replace_defaults_and_their_warnings():
     (left,) = (line for line in measured.warnings if "assumed rate" in line)
     assert "mean conductance: 0.25 of the range" in left
     assert operator.id in left
+
+
+def test_a_counted_mean_conductance_replaces_the_default_and_its_warning():
+    (unit,) = chip().units.values()
+    assert isinstance(unit, Crossbar)
+    workload = one_layer(items=10)
+    (operator,) = workload.shapes.operators
+    assumed = bill_of(chip(), workload)
+    tally = Tally()
+    tally.add(operator.id, driven=5 * 256 * 4, crossed=8e4, filled=1e4)
+    counted = bill_of(chip(), replace(workload, tally=tally, tally_items=5))
+    cells = assumed.components.index("cells")
+    ratio = unit.cell.mean_uS(1 / 8) / unit.cell.mean_uS(1 / 4)
+    assert counted.energy_pJ[..., cells] == pytest.approx(assumed.energy_pJ[..., cells] * ratio)
+    assert np.array_equal(counted.latency_ns, assumed.latency_ns)  # a read lasts as long as it was designed to
+    assert not any("assumed rate" in line for line in counted.warnings)
+    said = Stated("fill", 1 / 8, "a guess", operator.id)
+    stated = bill_of(chip(), replace(workload, stated=(said,)))
+    assert stated.energy_pJ[..., cells] == pytest.approx(counted.energy_pJ[..., cells])
 
 
 def test_efficiency_counts_two_operations_a_mac_and_says_its_terms():

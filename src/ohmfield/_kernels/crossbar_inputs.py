@@ -90,6 +90,26 @@ def count_digits(codes, starts, bits, planes, bipolar, rows_per_read):
 
 
 @njit(cache=True, nogil=True)
+def add_digits(codes, bits, planes, bipolar, first, totals):
+    """Adds the digits of `codes` [vectors, inputs] to `totals` [copies, inputs]: vector i to copy (first + i) % copies.
+
+    Digits as in `count_digits`.
+    """
+    mask, places = (np.int64(1) << bits) - 1, bits * np.arange(planes)
+    ones = np.uint32((np.int64(1) << planes) - 1)
+    for vector in range(codes.shape[0]):
+        line, own = codes[vector], totals[(first + vector) % totals.shape[0]]
+        if bits == 1:
+            for row in range(len(line)):
+                own[row] += np.int64(_ones(np.uint32(np.uint32(line[row]) & ones)))
+        else:
+            for row in range(len(line)):
+                for plane in range(planes):
+                    digit = (np.int64(line[row]) >> places[plane]) & mask
+                    own[row] += mask + 1 - digit if bipolar and plane == planes - 1 and digit > mask // 2 else digit
+
+
+@njit(cache=True, nogil=True)
 def turn(totals, count, out):
     """`out[vector, output] = totals[output, vector]` for the first `count` vectors, in blocks that fit the cache."""
     for first in range(0, totals.shape[0], 16):

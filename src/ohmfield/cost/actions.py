@@ -34,6 +34,13 @@ class Rates:
             self.note(operator, what)
         return self.workload.rate(operator, name, default)
 
+    def fill(self, operator: str, default: Number) -> Number:
+        """Mean level of the cells that driven rows of it cross, over the top level."""
+        if self.workload.measured(operator, "crossed"):
+            crossed = self.workload.rate(operator, "crossed", 0.0)
+            return self.workload.rate(operator, "filled", 0.0) / crossed if crossed else default
+        return self.of(operator, "fill", default, f"mean conductance: {default:g} of the range above g_min")
+
     def note(self, operator: str, what: str) -> None:
         """Say that `what` is assumed of that operator, in every bill: no run counts it."""
         self.assumed.setdefault(what, []).append(operator)

@@ -164,10 +164,10 @@ class _Billing:
             stage = f"{site.unit}:products"  # they take turns on the arrays kept for them
             self._written(operator, unit, cut, stage)
         if isinstance(unit, Crossbar):
-            self.rates.note(operator.id, f"mean conductance: {unit.default_fill:g} of the range above g_min")
-            turn_ns = self._crossbar(operator.id, unit, actions, width)
+            fill = self.rates.fill(operator.id, unit.default_fill)
+            turn_ns = self._crossbar(operator.id, unit, actions, width, fill)
             for again in calibrations(operator, site, unit, cut, self.workload, self.placement):
-                self._crossbar(operator.id, unit, again, width)
+                self._crossbar(operator.id, unit, again, width, fill)
                 self.ledger.occupy(operator.id, stage, turn_ns, again.turns, 0.0)
         else:
             assert isinstance(unit, DigitalCim)  # `linear_actions` has refused others
@@ -211,13 +211,12 @@ class _Billing:
         turns = ceil_div(cut.arrays, unit.num_arrays)
         self.ledger.occupy(operator.id, stage, array.latency_ns, turns * self.workload.items, turns)
 
-    def _crossbar(self, name: str, unit: Crossbar, actions: LinearActions, width: Number) -> Span:
-        """Energy of the reads; the time of one."""
+    def _crossbar(self, name: str, unit: Crossbar, actions: LinearActions, width: Number, fill: Number) -> Span:
+        """Energy of the reads, in proportion to the mean conductance at that `fill`; the time of one, as designed."""
         spend = self.ledger.spend
-        mean_uS = unit.cell.mean_uS(unit.default_fill)
-        spend(
-            name, "cells", self.price(unit.read), actions.cell_reads * unit.current_share(mean_uS, actions.driven_share)
-        )
+        mean_uS, assumed_uS = unit.cell.mean_uS(fill), unit.cell.mean_uS(unit.default_fill)
+        reads = actions.cell_reads * (mean_uS / assumed_uS)
+        spend(name, "cells", self.price(unit.read), reads * unit.current_share(mean_uS, actions.driven_share))
         spend(name, "drivers", self.price(unit.drive), actions.drives)
         spend(name, "adc", self.price(unit.convert), actions.conversions)
         spend(name, "shift_add", self.price(unit.shift_add, width + unit.fraction_bits), actions.additions)

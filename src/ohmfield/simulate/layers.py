@@ -22,6 +22,7 @@ from ohmfield.chip.gather_twin import axis_weights, interpolate
 from ohmfield.chip.twins import activate, output_word
 from ohmfield.numerics import Grid, straight_through
 from ohmfield.simulate.choose import exact_product, measures_sums
+from ohmfield.simulate.driven_cells import DrivenCells
 from ohmfield.simulate.formats import ActivationFormat, GatherFormat, LinearFormat, TableFormat
 from ohmfield.simulate.observed import View
 from ohmfield.simulate.plan import LayerPlan
@@ -82,6 +83,7 @@ class ChipLinear(nn.Module):
         self.view: View | None = None
         self.passed: Tensor | None = None  # weights that a model computes from others, in training
         self.product: Product | None = None
+        self.cells: DrivenCells | None = None  # of the instance that `product` runs on, for counting
         self._kept: dict[str, tuple[object, Any]] = {}
 
     def weight_codes(self) -> Int[Tensor, "outputs inputs"]:
@@ -185,6 +187,8 @@ class ChipLinear(nn.Module):
         out = np.empty((count, len(self.weight_codes())), dtype=np.float32)
         for rows, vectors in self.vectors(codes):
             sums, counts = product.run(vectors, first + rows.start)
+            if self.cells is not None and tally.listening():
+                counts |= self.cells.count(vectors, first + rows.start)
             tally.count(f"{self.module_path}#{call}", **counts)
             self._write(sums, finish, out[rows])
         return self.arranged(torch.from_numpy(out), x)

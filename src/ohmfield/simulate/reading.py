@@ -47,7 +47,7 @@ def read_copy(
     stored, target = torch.from_numpy(conductances_uS), target_uS(slices, unit)
     off = torch.zeros((), dtype=torch.bool) if dead is None else torch.from_numpy(dead)
     stays = cell.stays(stored)
-    aged = torch.where(stays, stored, cell.age(stored, target, elapsed_s, noise.at("age"))).masked_fill(off, 0.0)
+    aged = aged_uS(stored, target, unit, elapsed_s, noise, off)
     if factor is None:
         factor = compensation(stored, aged) if unit.compensate is not None else 1.0
     analog = factor if unit.compensate is not None and unit.compensate.where == "analog" else 1.0
@@ -84,6 +84,19 @@ def read_copy(
         read_std = with_jitter(read_std, levels + pedestal_levels(unit), unit)
     after = factor / analog if causes.programming else 1.0
     return Stored(levels, read_std, scale=after, gain=analog, circuits=circuits)
+
+
+def aged_uS(
+    stored_uS: Float[Tensor, "inputs slices sides outputs"],
+    target_uS: Float[Tensor, "inputs slices sides outputs"],
+    unit: Crossbar,
+    elapsed_s: float,
+    noise: Noise,
+    off: Bool[Tensor, "..."],
+) -> Float[Tensor, "inputs slices sides outputs"]:
+    """Conductances at an age. `noise` is the copy's own stream; cells that are `off` conduct nothing."""
+    aged = unit.cell.age(stored_uS, target_uS, elapsed_s, noise.at("age"))
+    return torch.where(unit.cell.stays(stored_uS), stored_uS, aged).masked_fill(off, 0.0)
 
 
 def nominal_levels(

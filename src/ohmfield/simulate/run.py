@@ -17,6 +17,7 @@ from ohmfield.simulate.choose import product_of
 from ohmfield.simulate.columns import corrected
 from ohmfield.simulate.conversion import IDEAL, Causes
 from ohmfield.simulate.convert import chip_layers
+from ohmfield.simulate.driven_cells import driven_cells
 from ohmfield.simulate.formats import chunk_of
 from ohmfield.simulate.layers import Pass, current_pass
 from ohmfield.simulate.programmed import Programmed
@@ -67,10 +68,11 @@ def install(
         if causes.wires and isinstance(unit, Crossbar) and unit.array.wires is not None:
             say(f"wires: layer {number + 1} of {len(layers)}, {path}")
         if programmed is None or causes == IDEAL:
-            layer.product = None
+            layer.product = layer.cells = None
         else:
             stored = programmed.layers[path]
             layer.product = product_of(stored, layer.plan, chip, causes, programmed.seed, programmed.elapsed_s)
+            layer.cells = driven_cells(programmed, layer.plan, unit)
     return module
 
 

@@ -102,7 +102,8 @@ class Cell(ABC):
     def read(self, process: Process, mean_uS: Number, array: Array) -> ActionCost:
         """One driven cell during one read of `array`, at its mean conductance; latency is the settling of the line.
 
-        Ohmic, V^2 G t, unless a device overrides it.
+        Ohmic, V^2 G t, unless a device overrides it; always in proportion to `mean_uS`, so that a sum of conductances
+        is all a bill needs to know of the cells.
         """
         energy_fJ = np.asarray(array.read_voltage_V) ** 2 * mean_uS * array.read_ns
         return ActionCost(span(1.0) * energy_fJ * PJ_PER_FJ, span(1.0) * array.read_ns)
