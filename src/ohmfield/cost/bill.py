@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -121,6 +122,13 @@ class Bill:
         if not 0.0 <= fps <= top * (1 + 1e-9):
             raise InputError(f"{fps:g} {self.inference}s/s is not within 0 .. {top:g}, what this chip reaches")
         return _range(self._dynamic_pJ() * 1e-12 * fps + self.leakage_uW / UW_PER_W)
+
+    def battery_hours(self, battery_Wh: float, fps: float) -> Range:
+        """How long a battery lasts at `fps` inferences per second: the shortest time first."""
+        if not 0.0 < battery_Wh < math.inf:
+            raise InputError(f"a battery of {battery_Wh:g} Wh is not possible; give more than 0")
+        low, mid, high = self.power_at(fps)
+        return battery_Wh / high, battery_Wh / mid, battery_Wh / low
 
     def by_component(self) -> dict[str, Range]:
         """mJ per inference of each component that spends any."""
