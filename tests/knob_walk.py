@@ -11,9 +11,12 @@ from ohmfield.chip.cells.resistive import Telegraph
 from ohmfield.chip.cells.verify import Verify
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.column_sums import ColumnSums
+from ohmfield.chip.composition import ManyChips, Stacked
 from ohmfield.chip.converters import ADCS
 from ohmfield.chip.correction import PostCalibration
 from ohmfield.chip.files import load_chip
+from ohmfield.chip.gating import PowerDomain
+from ohmfield.chip.links import ChipLink, HybridBond, Mesh
 from ohmfield.chip.memory import Dram
 from ohmfield.chip.wires import Wires
 from ohmfield.spec import build, to_plain, walk
@@ -66,9 +69,16 @@ CHOICES: dict[str, list[Any]] = {
     "pJ_per_bit": [5.0],
     "bandwidth_GBps": [100.0],
     "burst_bits": [4096],
-    "idle_mW": [],  # the bill does not count it yet
+    "idle_mW": [5.0],
     "points": [],  # one is chosen by `process.at`
     "order": [2],
+    "components": [("buffer", "table_memory")],
+    "network": [Mesh()],
+    "stacked": [Stacked(link=HybridBond())],
+    "many": [ManyChips(count=2, link=ChipLink())],
+    "gating": [(PowerDomain(components=("buffer",)),)],
+    "hops": [3.0],
+    "port": ["isaac"],
 }
 
 
@@ -177,6 +187,17 @@ def with_cell(encoding: Any = "differential", **cell: Any) -> Chip:
     return build(Chip, plain)
 
 
+def composed() -> Chip:
+    """`rram-40nm` with a network, its buffer on a tier above, four chips of it, and memories that are switched off."""
+    plain = to_plain(load("rram-40nm"))
+    plain["network"] = {"kind": "mesh", "hops": 2.0}
+    plain["stacked"] = {"components": ["buffer"], "link": {"kind": "tsv"}}
+    plain["many"] = {"count": 4, "link": {"kind": "chip-to-chip"}}
+    plain["gating"] = [{"components": ["buffer", "adc"]}]
+    plain["units"]["crossbar"]["num_arrays"] = 40
+    return build(Chip, plain)
+
+
 WARM = {"temperature_K": 310.0, "activation_eV": 0.3}
 
 
@@ -191,6 +212,7 @@ WIRES = {"row_ohm": 5.0, "column_ohm": 5.0, "driver_ohm": 50.0, "sense_ohm": 50.
 CHIPS = {
     "rram-40nm": load("rram-40nm"),
     "dcim-28nm": load("dcim-28nm"),
+    "composed": composed(),
     "analog sram": analog_sram(),
     "charge sharing": sharing_charge(),
     "pulses": pulsed(),
@@ -238,6 +260,7 @@ ELSEWHERE["units.digital_cim.booth"] = "dcim of two bits"
 ADDED: dict[str, str | tuple[str, ...]] = dict.fromkeys(CHIPS, "units.crossbar.adc.") | {
     "rram-40nm": "",
     "dcim-28nm": "units.",
+    "composed": ("network.", "stacked.", "many."),
     "analog sram": "units.crossbar.cell.",
     **dict.fromkeys(("measured rram", "sonos", "fefet", "rom"), "units.crossbar.cell."),
     "pulses": ("units.crossbar.array.readout", "units.crossbar.dac."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from ohmfield.chip.digital import ActivationUnit, GatherUnit, Requantiser
 from ohmfield.chip.memory import Dram, Sram
 from ohmfield.chip.process import Process
 from ohmfield.chip.units import Crossbar, DigitalCim
+from views import view_of
 
 PROCESS = Process(node_nm=28, supply_V=0.9, clock_GHz=0.5)
 OFFSET = Array(encoding="offset")
@@ -208,9 +209,9 @@ def test_dram_and_roofline() -> None:
 
 def test_arrays_behind_the_attributes_price_many_designs_alike() -> None:
     nodes, rows = np.array([22.0, 40.0]), np.array([128, 256])
-    process = _columns(PROCESS, node_nm=nodes)
-    array = _columns(Array(), rows=rows)
-    unit = _columns(crossbar(), array=array)
+    process = view_of(PROCESS, node_nm=nodes)
+    array = view_of(Array(), rows=rows)
+    unit = view_of(crossbar(), array=array)
     parts, convert = unit.parts(process, 8, 8), unit.convert(process)
     for index, (node, count) in enumerate(zip(nodes, rows, strict=True)):
         one = crossbar(array=Array(rows=int(count)))
@@ -218,10 +219,3 @@ def test_arrays_behind_the_attributes_price_many_designs_alike() -> None:
         np.testing.assert_allclose(convert.energy_pJ[:, index], one.convert(single).energy_pJ[:, 0])
         for name, part in one.parts(single, 8, 8).items():
             np.testing.assert_allclose(np.broadcast_to(parts[name].area_um2, (3, 2))[:, index], part.area_um2[:, 0])
-
-
-def _columns(record, **arrays: object):
-    """A view of `record` with arrays behind some names, unvalidated, and nothing of what it has worked out."""
-    view = object.__new__(type(record))
-    view.__dict__.update({field.name: getattr(record, field.name) for field in fields(record)} | arrays)
-    return view

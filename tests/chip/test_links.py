@@ -12,6 +12,7 @@ from ohmfield.chip.links import LINKS, PORTS, Bus, ChipLink, HTree, HybridBond, 
 from ohmfield.chip.links.between_chips import PortName
 from ohmfield.chip.links.on_chip import ISAAC_BUS_MM
 from ohmfield.chip.process import Process
+from views import view_of
 
 PROCESS = Process(node_nm=32, supply_V=0.9, clock_GHz=1.0)
 every_kind = pytest.mark.parametrize("kind", LINKS.values(), ids=lambda kind: kind.kind)
@@ -80,8 +81,7 @@ def test_stacks() -> None:
 @every_kind
 def test_many_designs_are_priced_as_one_each(kind: type[Link]) -> None:
     nodes, supplies, bits = np.array([22.0, 65.0]), np.array([0.8, 1.1]), np.array([100.0, 5e4])
-    view = object.__new__(Process)
-    view.__dict__.update(PROCESS.__dict__ | {"node_nm": nodes, "supply_V": supplies})
+    view = view_of(PROCESS, node_nm=nodes, supply_V=supplies)
     many, parts = kind().transfer(view, bits), kind().part(view)
     for i in range(2):
         single = replace(PROCESS, node_nm=float(nodes[i]), supply_V=float(supplies[i]))

@@ -12,6 +12,7 @@ from ohmfield.chip.memory import MEMORIES, STANDARDS, Dram, Edram, GainCell, Mem
 from ohmfield.chip.memory.dram import Standard
 from ohmfield.chip.process import Process
 from ohmfield.spec import InputError, build, family, spec, to_plain
+from views import view_of
 
 PROCESS = Process(node_nm=28, supply_V=0.9, clock_GHz=0.5)
 AT_22 = Process(node_nm=22, supply_V=0.85, clock_GHz=0.5)
@@ -93,8 +94,8 @@ def test_memories_grow_with_size_node_and_banks(kind: type[Memory]) -> None:
 def test_many_designs_are_priced_as_one_each(kind: type[Memory]) -> None:
     sizes, words = np.array([8.0, 100.0, 5000.0]), np.array([32, 64, 4096])
     nodes, supplies = np.array([16.0, 28.0, 90.0]), np.array([0.7, 0.9, 1.2])
-    memory = columns(kind(), kilobytes=sizes, word_bits=words, banks=np.array([1, 2, 3]))
-    process = columns(PROCESS, node_nm=nodes, supply_V=supplies)
+    memory = view_of(kind(), kilobytes=sizes, word_bits=words, banks=np.array([1, 2, 3]))
+    process = view_of(PROCESS, node_nm=nodes, supply_V=supplies)
     for i in range(3):
         single = replace(PROCESS, node_nm=float(nodes[i]), supply_V=float(supplies[i]))
         alone = kind(kilobytes=float(sizes[i]), word_bits=int(words[i]), banks=i + 1)
@@ -106,13 +107,6 @@ def test_many_designs_are_priced_as_one_each(kind: type[Memory]) -> None:
         np.testing.assert_allclose(
             memory.part(process).leakage_uW[:, i], alone.part(single).leakage_uW[:, 0], rtol=1e-12
         )
-
-
-def columns(record, **arrays: object):
-    """A view of `record` with arrays behind some names, unvalidated."""
-    view = object.__new__(type(record))
-    view.__dict__.update(record.__dict__ | arrays)
-    return view
 
 
 @spec

@@ -14,6 +14,7 @@ from ohmfield.chip.process import OperatingPoint, Process
 from ohmfield.chip.sense import SenseAmplifier
 from ohmfield.quantities import span
 from ohmfield.spec import InputError, build, to_plain
+from views import view_of
 
 PROCESS = Process(
     node_nm=28,
@@ -52,8 +53,7 @@ def test_what_is_extrapolated_is_said() -> None:
     assert replace(PROCESS, node_nm=130.0).extrapolated == ()
     assert len(replace(PROCESS, node_nm=5.0).extrapolated) == 1
     assert len(replace(PROCESS, node_nm=3.0, extrapolate=True).extrapolated) == 2
-    many = object.__new__(Process)
-    many.__dict__.update(PROCESS.__dict__ | {"node_nm": np.array([28.0, 3.0, 150.0])})
+    many = view_of(PROCESS, node_nm=np.array([28.0, 3.0, 150.0]))
     assert len(many.extrapolated) == 3
 
 

@@ -93,14 +93,18 @@ class Array:
         """What no source gives of its costs; every bill repeats it."""
         spare = (
             "a spare line is a whole line with its share of drivers and converters, a register of the address it "
-            "stands in for and a comparator; changing over takes no time, the test that finds bad lines is not billed"
+            "stands in for and a comparator; changing over takes no time; after a write a test reads row by row"
         )
         switched = (
             "the switches that turn a line from its driver to its converter for a transposed read are in neither, and "
             "load no line; a bill has no transposed products"
         )
-        spares = bool(np.any(np.asarray(self.spare_rows) + self.spare_columns))
-        return (spare,) * spares + (switched,) * bool(np.any(self.transposed))
+        return (spare,) * self.has_spares + (switched,) * bool(np.any(self.transposed))
+
+    @property
+    def has_spares(self) -> bool:
+        """Whether lines stand by for bad ones."""
+        return uniform(self.spare_rows > 0) or uniform(self.spare_columns > 0)
 
     @property
     def built_rows(self) -> Number:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from ohmfield.quantities import uniform
 from ohmfield.spec import knob, spec
 
 
@@ -17,5 +20,5 @@ class ColumnSums:
     inferences_between: float = knob("cost", 1e4, gt=0, doc="inferences between two measurements")
 
     def __post_init__(self) -> None:
-        if self.reads & (self.reads - 1):
+        if uniform(np.log2(self.reads) % 1.0 != 0.0):
             raise ValueError(f"reads {self.reads}: the mean of a power of two of reads is a shift; use 1, 2, 4, ...")

@@ -17,10 +17,11 @@ from ohmfield.chip.cells import CELLS
 from ohmfield.chip.cells.base import Cell
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.converters import ADCS
+from ohmfield.chip.links import LINKS, Link
 from ohmfield.chip.memory import MEMORIES, Memory, Sram
 from ohmfield.chip.units import UNITS, Unit
 
-FAMILIES: dict[type, dict[str, Any]] = {Cell: CELLS, Adc: ADCS, Unit: UNITS, Memory: MEMORIES}
+FAMILIES: dict[type, dict[str, Any]] = {Cell: CELLS, Adc: ADCS, Unit: UNITS, Memory: MEMORIES, Link: LINKS}
 UNNAMED = (Sram,)  # their kind goes without saying
 
 

@@ -43,7 +43,7 @@ class Process:
         low, high = scaling.SOURCED_NM
         if not self.extrapolate and (uniform(self.node_nm < low) or uniform(self.node_nm > high)):
             raise ValueError(
-                f"node {self.node_nm} nm is outside {low:g}..{high:g} nm, where scaling has a source; "
+                f"node {np.ravel(self.node_nm)[0]:g} nm is outside {low:g}..{high:g} nm, where scaling has a source; "
                 "set process.extrapolate: true to go on regardless"
             )
 

@@ -279,9 +279,8 @@ class Crossbar(Unit):
             .times(np.floor(array.columns / array.columns_per_weight(weight_bits)) + array.rows * backwards)
         )
         if self.measured_column_sums is not None:  # the offset of every output of each array
-            registers += (
-                library.register(width).part(process).times(np.floor(array.columns / self._columns(weight_bits)))
-            )
+            outputs = np.floor(array.columns / array.columns_per_weight(weight_bits))
+            registers += library.register(width).part(process).times(outputs)
         if adc.post_calibration is not None:
             own = adc.post_calibration.registers(adc.bits).part(process).times(array.columns / (2 if self.pairs else 1))
             registers += own + adc.post_calibration.correction(adc.bits).part(process).times(converters)

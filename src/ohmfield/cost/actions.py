@@ -30,7 +30,7 @@ class Rates:
 
     def of(self, operator: str, name: str, default: Number, what: str) -> Number:
         """The rate per item, or `default`, noted as `what`."""
-        if not self.workload.measured(operator, name):
+        if self.workload.origin(operator, name) == "default":
             self.note(operator, what)
         return self.workload.rate(operator, name, default)
 

@@ -12,7 +12,7 @@ from ohmfield.chip.library import Block
 from ohmfield.cost.actions import accumulator_bits
 from ohmfield.mapping.place import ACTIVATION
 from ohmfield.mapping.workload import Placement, Workload
-from ohmfield.quantities import PartCost, Span, largest, span
+from ohmfield.quantities import ActionCost, PartCost, Span, largest, span
 
 # A gather unit is built for these where the workload has no grid to say: image fields with two features per level.
 DEFAULT_DIMS, DEFAULT_FEATURES = 2, 2
@@ -47,7 +47,40 @@ def chip_parts(chip: Chip, workload: Workload, placement: Placement) -> dict[str
     if chip.table_memory:
         add("table_memory", chip.table_memory.part(process))
     add("buffer", chip.buffer.part(process))
+    for component, part in _composed(chip, parts):
+        add(component, part)
+    if chip.many:
+        parts = {component: part.times(chip.num_chips) for component, part in parts.items()}
+    if chip.dram:
+        add("dram", chip.dram.part(process))
     return parts
+
+
+def _composed(chip: Chip, parts: Mapping[str, PartCost]) -> list[tuple[str, PartCost]]:
+    """Links of one chip, and the switches of its power domains."""
+    links = (chip.network, chip.stacked and chip.stacked.link, chip.many and chip.many.link)
+    made = [("link", link.part(chip.process)) for link in links if link]
+    for domain in chip.gating:
+        made += [
+            (component, domain.switches(parts[component])) for component in domain.components if component in parts
+        ]
+    return made
+
+
+def gated(chip: Chip, parts: Mapping[str, PartCost]) -> tuple[Span, ActionCost]:
+    """Leakage of the chip while it waits, `[3, designs]` uW, and what waking it costs.
+
+    Components in no power domain leak as ever.
+    """
+    standby, wake = span(0.0), ActionCost(span(0.0))
+    domains = {component: domain for domain in chip.gating for component in domain.components}
+    for component, part in parts.items():
+        domain = domains.get(component)
+        standby = standby + (part.leakage_uW if domain is None else domain.idle_uW(part))
+        if domain is not None:
+            each = domain.wake(chip.process, part)
+            wake = ActionCost(wake.energy_pJ + each.energy_pJ, np.maximum(wake.latency_ns, each.latency_ns))
+    return standby, wake
 
 
 def zero_adder(placement: Placement) -> Block:

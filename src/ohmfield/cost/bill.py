@@ -63,6 +63,9 @@ class Bill:
     interval_ns: Float[np.ndarray, "3 designs"]  # between results when inferences follow each other
     area_um2: Float[np.ndarray, "3 designs components"]
     leakage_uW: Float[np.ndarray, "3 designs"]
+    standby_uW: Float[np.ndarray, "3 designs"]  # between inferences, where parts are switched off then
+    wake_pJ: Float[np.ndarray, "3 designs"]  # of every inference that starts from standby
+    wake_ns: Float[np.ndarray, "3 designs"]
     macs: float
     precision: str
     utilisation: Number
@@ -117,11 +120,17 @@ class Bill:
         return Efficiency((high, mid, low), self.precision, self.utilisation, self.activity, self.boundary)
 
     def power_at(self, fps: float) -> Range:
-        """Watts at `fps` inferences per second: dynamic energy x rate + leakage. `InputError` above the top rate."""
+        """Watts at `fps` inferences per second: dynamic energy x rate + leakage. `InputError` above the top rate.
+
+        A chip with power domains goes to standby in between, where waking costs less than that saves.
+        """
         top = self.frames_per_s[1]
         if not 0.0 <= fps <= top * (1 + 1e-9):
             raise InputError(f"{fps:g} {self.inference}s/s is not within 0 .. {top:g}, what this chip reaches")
-        return _range(self._dynamic_pJ() * 1e-12 * fps + self.leakage_uW / UW_PER_W)
+        busy = np.minimum(1.0, fps * self.interval_ns / NS_PER_S)
+        saved_uW = (self.leakage_uW - self.standby_uW) * (1.0 - busy) - self.wake_pJ * fps * 1e-6
+        leaking_uW = self.leakage_uW - np.maximum(0.0, saved_uW)
+        return _range(self._dynamic_pJ() * 1e-12 * fps + leaking_uW / UW_PER_W)
 
     def battery_hours(self, battery_Wh: float, fps: float) -> Range:
         """How long a battery lasts at `fps` inferences per second: the shortest time first."""

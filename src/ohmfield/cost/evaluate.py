@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ohmfield.chip.chip import Chip
+from ohmfield.chip.links import Link
 from ohmfield.chip.process import Process
 from ohmfield.chip.readout import ASSUMPTIONS as READOUT_ASSUMPTIONS
 from ohmfield.chip.readout import pulses, settling
@@ -20,7 +21,7 @@ from ohmfield.cost.actions import (
     linear_actions,
     processor_work,
 )
-from ohmfield.cost.area import chip_parts, part_totals, zero_adder
+from ohmfield.cost.area import chip_parts, gated, part_totals, zero_adder
 from ohmfield.cost.bill import Bill, leakage_pJ
 from ohmfield.cost.ledger import COMPONENTS, EVERY, Ledger
 from ohmfield.cost.programming import add_programming, write_array
@@ -31,7 +32,6 @@ from ohmfield.quantities import ActionCost, Number, Span, ceil_div, span
 from ohmfield.spec import InputError
 
 IDLE = "(idle)"  # row of what is spent whatever runs
-DRAM_BURST_BITS = 256  # least that is moved for one row: 16 beats of a 16-bit LPDDR4 channel
 
 
 def evaluate(chip: Chip, workload: Workload, placement: Placement, *, by_operator: bool = True) -> Bill:
@@ -48,6 +48,7 @@ def evaluate(chip: Chip, workload: Workload, placement: Placement, *, by_operato
     add_programming(ledger, chip, workload, placement)
     parts = chip_parts(chip, workload, placement)
     area_um2, leakage_uW = part_totals(parts, COMPONENTS)
+    standby_uW, wake = gated(chip, parts)
     slowest_ns = ledger.slowest_ns()
     fill_ns = ledger.latency_ns(slowest_ns)
     interval_ns = fill_ns if np.any(ledger.load_ns > 0.0) else slowest_ns  # writes in between keep inferences apart
@@ -69,6 +70,9 @@ def evaluate(chip: Chip, workload: Workload, placement: Placement, *, by_operato
         interval_ns=_wide(interval_ns, designs),
         area_um2=_wide(area_um2, designs),
         leakage_uW=_wide(leakage_uW, designs),
+        standby_uW=_wide(standby_uW, designs),
+        wake_pJ=_wide(wake.energy_pJ, designs),
+        wake_ns=_wide(wake.latency_ns, designs),
         macs=sum(operator.macs for operator in workload.shapes.operators) * workload.items,
         precision=f"{placement.weight_bits}-bit weights, {placement.input_bits}-bit inputs",
         utilisation=billing.utilisation(),
@@ -97,6 +101,8 @@ class _Billing:
     last: str = field(init=False)
     used: list[tuple[float, Number, Number]] = field(default_factory=list)  # MACs, cells used share, driven share
     prices: dict[tuple[object, ...], ActionCost] = field(default_factory=dict)
+    reached: dict[str, tuple[Number, Number]] = field(default_factory=dict)  # arrays so far and the chip of the last
+    ends: dict[str, Number] = field(default_factory=dict)  # chips that the inputs of a layer go on to
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.workload.items, by_operator=self.by_operator)
@@ -120,6 +126,8 @@ class _Billing:
             self._linear(operator, site)
         elif site.unit == HOST:
             self._host(operator)
+        elif operator.kind == "cache":
+            self._cache(operator)
         elif site.unit in (TABLE_MEMORY, DRAM):
             self._table(operator, site.unit)
         elif site.unit == GATHER:
@@ -154,6 +162,7 @@ class _Billing:
         written = operator.input_values / (operator.groups * operator.inputs)
         self._buffer(operator.id, written, code_bits, write=True)
         self._buffer(operator.id, operator.vectors, code_bits, write=False)
+        self._cross(operator, site, code_bits)
         stage = f"{site.unit}:{operator.path}"
         if operator.kind == "product":
             stage = f"{site.unit}:products"  # they take turns on the arrays kept for them
@@ -173,11 +182,33 @@ class _Billing:
             word_bits = operator.groups * operator.outputs * self.chip.requantiser.word_bits
             self._buffer(operator.id, operator.vectors, word_bits, write=True)
 
+    def _cross(self, operator: Operator, site: Site, code_bits: Number) -> None:
+        """Inputs on their way from the buffer to the arrays: over the network, and to the chips the layer lies on."""
+        chip, each = self.chip, operator.vectors
+        if chip.network:
+            self._move(operator.id, "network", chip.network, each, code_bits)
+            outputs = operator.groups * operator.outputs * chip.requantiser.word_bits
+            self._move(operator.id, "network", chip.network, each, outputs)
+        if chip.many and operator.kind == "linear" and operator.path not in self.ends:
+            before, here = self.reached.get(site.unit, (0, 0))
+            arrays = before + site.arrays
+            last = ceil_div(arrays, chip.units[site.unit].num_arrays) - 1
+            self.reached[site.unit], self.ends[operator.path] = (arrays, last), last - here
+        if chip.many and operator.kind == "linear":
+            self._move(operator.id, "chips", chip.many.link, each * self.ends[operator.path], code_bits)
+
+    def _move(self, name: str, stage: str, link: Link, messages: Number, bits: Number) -> None:
+        """`messages` of `bits` per item over a link."""
+        message = self._by_width(link.transfer, bits, stage)
+        self.ledger.spend(name, "link", message, messages * self.workload.items)
+        self.ledger.occupy(name, stage, message.latency_ns, messages * self.workload.items, np.ceil(messages))
+
     def _written(self, operator: Operator, unit: Unit, cut: Tiling, stage: str) -> None:
         """The second operand of a product, for every item: to codes, through the buffer, into the arrays."""
         values, bits = operator.groups * operator.inputs * operator.outputs, self.placement.weight_bits
-        self._quantise(operator.id, values)
-        self._buffer(operator.id, operator.groups * operator.outputs, operator.inputs * bits, write=True)
+        new = operator.writes / values if operator.writes else 1.0  # the others come out of a cache as codes
+        self._quantise(operator.id, values * new)
+        self._buffer(operator.id, operator.groups * operator.outputs * new, operator.inputs * bits, write=True)
         self._buffer(operator.id, operator.groups * operator.outputs, operator.inputs * bits, write=False)
         array = write_array(unit, self.chip, cut)
         self.ledger.spend(operator.id, "programming", array, cut.arrays * self.workload.items)
@@ -227,9 +258,18 @@ class _Billing:
             memory = self.chip.table_memory
             per_read = memory.accesses(bits)
             self._spread(operator.id, home, self.price(memory.read, of=home), reads * per_read, memory.banks)
+            self._rise(operator.id, home, reads * per_read, memory.word_bits)
         elif self.chip.dram:
-            row = self.chip.dram.transfer(np.maximum(bits, DRAM_BURST_BITS))
-            self._spread(operator.id, DRAM, row, reads, 1)
+            self._spread(operator.id, DRAM, self.chip.dram.transfer(bits), reads, 1)
+
+    def _cache(self, operator: Operator) -> None:
+        """Keys and values of earlier tokens out of DRAM, those of this one into it, as codes of a layer's inputs."""
+        dram = self.chip.dram
+        assert dram is not None  # without one, `place` sends a cache to the host
+        for rows in (operator.reads, operator.writes):
+            if rows:
+                moved = dram.transfer(rows * operator.outputs * self.placement.input_bits)
+                self._spread(operator.id, DRAM, moved, 1.0, 1)
 
     def _gather(self, operator: Operator) -> None:
         """Addresses, or interpolated levels; a lane works at a level per clock."""
@@ -281,7 +321,15 @@ class _Billing:
         """`vectors` of `bits` per item through the buffer."""
         buffer = self.chip.buffer
         access = self.price(buffer.write if write else buffer.read, of="buffer")
-        self._spread(name, "buffer", access, vectors * buffer.accesses(bits), buffer.banks)
+        accesses = vectors * buffer.accesses(bits)
+        self._spread(name, "buffer", access, accesses, buffer.banks)
+        self._rise(name, "buffer", accesses, buffer.word_bits)
+
+    def _rise(self, name: str, component: str, words: Number, bits: Number) -> None:
+        """`words` per item from or to a memory on another tier."""
+        stacked = self.chip.stacked
+        if stacked and component in stacked.components:
+            self._move(name, f"tier of {component}", stacked.link, words, bits)
 
     def _spread(self, name: str, component: str, action: ActionCost, uses: Number, banks: Number) -> None:
         """`uses` per item of a memory with that many banks."""
@@ -310,12 +358,20 @@ class _Billing:
         """What the figures include."""
         if any(component == HOST for component, _ in self.ledger.spent):
             return "system: chip and the host while it works"
+        if self.chip.many:
+            return "chips and the links between them" + (", DRAM" if self.chip.dram else "")
         return "chip and DRAM" if self.chip.dram else "chip: arrays, converters, digital units, on-chip memory"
 
     def warnings(self) -> tuple[str, ...]:
         """What was assumed, and what ran elsewhere than hoped."""
         lines = [f"measured: {line}" for line in self.chip.measured]
         lines += [f"assumed: {line}" for line in self.chip.assumed] + self.rates.warnings()
+        lines += [f"stated: {rate}" for rate in self.workload.stated]
+        lines += [f"extrapolated: {line}" for line in self.chip.process.extrapolated]
+        chip = self.chip
+        beside = (chip.buffer, chip.table_memory, chip.dram, chip.network, *chip.gating)
+        beside += (chip.stacked and chip.stacked.link, chip.many and chip.many.link)
+        lines += dict.fromkeys(f"assumed: {line}" for part in beside if part for line in part.assumptions)
         units = self.chip.units.items()
         for name, unit in units:
             if isinstance(unit, Crossbar):

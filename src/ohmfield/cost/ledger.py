@@ -85,7 +85,7 @@ class Ledger:
         known[name] = known[name] + uses if name in known else uses
 
     def occupy(self, operator: str, stage: str, time_ns: Span, uses: Number, first: Number) -> None:
-        """Enter that `operator` keeps a stage, shared by name, `uses` times for `time_ns`; the first item `first` times.
+        """Enter that `operator` keeps a stage, shared by name, `uses` times for `time_ns`, its first item `first`.
 
         Pass the same `time_ns` object for the same time.
         """

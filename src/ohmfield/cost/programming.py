@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ohmfield.chip.chip import Chip
+from ohmfield.chip.process import Process
 from ohmfield.chip.units import Crossbar, DigitalCim, Unit
 from ohmfield.cost.actions import reference_cells
 from ohmfield.cost.ledger import Ledger
@@ -39,22 +42,28 @@ def add_programming(ledger: Ledger, chip: Chip, workload: Workload, placement: P
         layers = _stored(workload, placement, name)
         needed = sum(site.arrays for _, site in layers)
         kept = product_arrays(workload.shapes, chip, placement.weight_bits).get(name, 0)
-        slots = largest(1, unit.num_arrays - kept)
-        resident, first = not layers or not uniform(needed > slots), 0
+        slots = largest(1, unit.num_arrays * chip.num_chips - kept)
+        resident, first, loaded = not layers or not uniform(needed > slots), 0, 0.0
+        test = line_test(unit, chip.process) if isinstance(unit, Crossbar) and unit.array.has_spares else None
         for operator, site in layers:
             cut = tile(operator, unit, placement.weight_bits)
             again = 0 if resident else rewritten(first, site.arrays, needed, slots)
             first += site.arrays
+            # Experts that no item of the inference meets are not written.
+            met = min(1.0, operator.vectors * workload.items)
+            loaded += site.arrays * met
             written = write_array(unit, chip, cut)
-            ledger.spend(operator.id, "programming", written, (site.arrays - again) / chip.inferences_per_write + again)
+            writes = (site.arrays - again) / chip.inferences_per_write + again * met
+            ledger.spend(operator.id, "programming", written, writes)
+            if test is not None:
+                ledger.spend(operator.id, "programming", test, writes)
             if again:
                 bits = cut.weights * placement.weight_bits / cut.arrays
-                ledger.load_ns = ledger.load_ns + _fetch(ledger, chip, operator.id, bits * again)
+                ledger.load_ns = ledger.load_ns + _fetch(ledger, chip, operator.id, bits * again * met)
         if not resident:
             cut = tile(layers[0][0], unit, placement.weight_bits)
-            waves = -(-needed // slots)
             # Arrays of a wave are written side by side, their rows one after the other.
-            ledger.load_ns = ledger.load_ns + write_array(unit, chip, cut).latency_ns * waves
+            ledger.load_ns = ledger.load_ns + write_array(unit, chip, cut).latency_ns * math.ceil(loaded / slots)
     _spill(ledger, chip, workload, placement)
     memory = chip.table_memory
     tables = {op.path: op for op in reversed(workload.shapes.operators) if op.kind == "table"}  # the first call of each
@@ -75,6 +84,16 @@ def write_array(unit: Unit, chip: Chip, cut: Tiling) -> ActionCost:
     cells = (cut.weights * cut.geometry.columns_per_weight + reference_cells(unit, cut)) / cut.arrays
     rows = smallest(cut.inputs * cut.packs, cut.geometry.rows)
     return ActionCost(cell.energy_pJ * cells, cell.latency_ns * rows)
+
+
+def line_test(unit: Crossbar, process: Process) -> ActionCost:
+    """What finds the bad lines of one array after it was written: each row is read by itself, once, on all columns."""
+    array = unit.array
+    mean_uS = unit.cell.mean_uS(unit.default_fill)
+    row = unit.cell.read(process, mean_uS, array).times(array.built_columns) + unit.drive(process)
+    conversions = array.built_columns / (2 if unit.pairs else 1)
+    row = row + unit.convert(process).times(conversions) + unit.control(process)
+    return row.times(array.built_rows)
 
 
 def _stored(workload: Workload, placement: Placement, unit: str) -> list[tuple[Operator, Site]]:

@@ -48,13 +48,15 @@ def place(
     copies: Literal["fit"] | int = "fit",
     *,
     allow_waves: bool = True,
+    allow_host: bool = True,
 ) -> Placement:
     """A `Site` for every operator of `shapes`, on a chip or on the `columns` of many that take the same ways.
 
     Linear operators go to the unit that `chip.place` names. Where a unit has arrays to spare, `copies="fit"` stores
     the slowest layers again, up to `unit.max_copies`; a number asks for exactly that many. Where it has too few, its
     arrays are written in turns (waves), one copy each. Tables fill the table memory in order, then go to DRAM, then
-    to the host; what no unit serves goes to the host. `InputError` names the layer that cannot be placed.
+    to the host; what no unit serves goes to the host, unless `allow_host` is false. What is left of earlier items (a
+    `cache`) lies in DRAM. `InputError` names the layer that cannot be placed.
     """
     sites: dict[str, Site] = {}
     waves = 1
@@ -64,7 +66,9 @@ def place(
             sites[site.operator] = site
             waves = max(waves, site.wave + site.wave_span)
         if waves > 1 and not allow_waves:
-            raise InputError(*_too_large(name, layers, chip.units[name].num_arrays - pool.get(name, 0)))
+            raise InputError(
+                *_too_large(name, layers, chip.units[name].num_arrays * chip.num_chips - pool.get(name, 0))
+            )
     free_bits, tables = _table_capacity(chip), dict[str, str]()
     for operator in shapes.operators:
         if operator.kind == "table":
@@ -77,6 +81,12 @@ def place(
             sites[operator.id] = _product_site(operator, chip, weight_bits)
         elif operator.kind != "linear":
             sites[operator.id] = Site(operator.id, _digital_home(operator, chip))
+        if sites[operator.id].unit == HOST and not allow_host:
+            raise InputError(
+                f"no unit of {chip.name} serves {operator.function or operator.kind}, and the host is forbidden: allow "
+                "the host, replace the operation, or choose a chip with such a unit",
+                operator.id,
+            )
     ordered = {operator.id: sites[operator.id] for operator in shapes.operators}
     return Placement(ordered, waves, weight_bits, input_bits)
 
@@ -104,6 +114,8 @@ def _digital_home(operator: Operator, chip: Chip) -> str:
         return GATHER
     if operator.kind == "activation" and operator.function in FUNCTIONS:
         return ACTIVATION
+    if operator.kind == "cache" and chip.dram:
+        return DRAM
     if operator.kind == "encode" and operator.function == "affine":
         return REQUANTISER  # the quantiser of inputs shifts; to [-1, 1] is a shift and an offset
     return HOST
@@ -172,7 +184,7 @@ def _product_site(operator: Operator, chip: Chip, weight_bits: Number) -> Site:
 def _place_unit(name: str, layers: list[_Layer], chip: Chip, copies: Literal["fit"] | int, kept: Number) -> list[Site]:
     """Sites of the layers on one unit, of whose arrays so many are kept for other things."""
     unit, stored = chip.units[name], _stored(layers)
-    num_arrays = largest(1, unit.num_arrays - kept)
+    num_arrays = largest(1, unit.num_arrays * chip.num_chips - kept)
     needed = sum(layer.tiling.arrays for layer in stored.values())
     first = dict.fromkeys(stored, 0)
     resident = uniform(needed <= num_arrays)
