@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def offered(names: str) -> list[Chip | Roofline]:
 def _one(name: str) -> Chip | Roofline:
     path = Path(name)
     if name in (*list_baselines(), THIS_MACHINE):
-        return load_baseline(name)
+        return replace(load_baseline(name), name=name)  # shorter than what its makers call it
     if path.suffix in YAML and path.is_file() and "peak_GFLOPs" in read_yaml(path):
         return load_baseline(path)
     if name not in list_chips() and path.suffix not in YAML and not path.is_file():
@@ -79,14 +80,17 @@ def _check(command: commands.Cost) -> None:
 
 def _show(command: commands.Cost, workload: Workload, offers: list[Offer]) -> None:
     unit = workload.inference
-    power = f"W at {command.fps:g}/s" if command.fps is not None else "W at full rate"
-    columns = ["", f"mJ/{unit}", "low – high", "ms", f"{unit}s/s", "mm²", power]
-    columns += ["battery h"] if command.battery_Wh is not None else []
-    rows = [_row(one, command.battery_Wh is not None) for one in offers]
-    macs = workload.macs / 1e9
     stated = "; ".join(str(rate) for rate in workload.stated if not rate.operator)
-    console.show(f"{command.model}: one {unit}, {number(macs)} GMACs{f'; stated: {stated}' if stated else ''}")
-    console.show(console.table("", columns, rows))
+    facts = [f"{command.model}: one {unit}, {number(workload.macs / 1e9)} GMACs", f"stated: {stated}" if stated else ""]
+    rate = f"at {command.fps:g} {unit}s/s" if command.fps is not None else "at full rate"
+    facts.append(f"W{f' and hours on {command.battery_Wh:g} Wh' if command.battery_Wh is not None else ''} {rate}")
+    columns = ["", f"mJ/{unit}", "low – high", "ms", "per s", "mm²", "W"]
+    columns += ["h"] if command.battery_Wh is not None else []
+    table = console.table("", columns, [_row(one, command.battery_Wh is not None) for one in offers])
+    table.padding = (0, 1, 0, 0)
+    for column in table.columns:
+        column.no_wrap = True
+    console.show("; ".join(filter(None, facts)), table)
     for one in offers:
         warnings = len(one.priced.bill.warnings)
         said = f"; {warnings} warning{'' if warnings == 1 else 's'}" if warnings else ""

@@ -57,8 +57,8 @@ def load(command: Cost) -> Workload:
         _only(command)
         return _of_run(Path(name))
     raise InputError(
-        f"model {name!r} is not known; known: {', '.join(named_loads())}; or give a run folder, file.py:function or the "
-        "path of a config.json"
+        f"model {name!r} is not known; known: {', '.join(named_loads())}; or give a run folder, file.py:function or a "
+        "config.json"
     )
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from ohmfield.cost.hinges import Hinge
 from ohmfield.cost.price import Priced
 from ohmfield.mapping.workload import Workload
 from ohmfield.quantities import MID
+from ohmfield.report.summarise import costs_of
 from ohmfield.report.summary import Costs
 
 FORMAT = 1
@@ -33,6 +35,11 @@ class Offer:
     def name(self) -> str:
         """Name of the chip or processor."""
         return self.priced.name
+
+    @cached_property
+    def costs(self) -> Costs:
+        """The bill as the figures of a report take it."""
+        return costs_of(self.priced.bill)
 
 
 def offer(priced: Priced, fps: float | None = None, battery_Wh: float | None = None) -> Offer:

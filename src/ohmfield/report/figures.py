@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import matplotlib
 import numpy as np
@@ -100,8 +100,17 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def energy_by_component(summaries: Sequence[DeploymentSummary]) -> Figure:
-    """Energy of one frame, a bar for each chip cut into components; the thin line spans low to high."""
+class Billed(Protocol):
+    """What has a name and costs: a deployment, or an offer without one."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def costs(self) -> Costs: ...
+
+
+def energy_by_component(summaries: Sequence[Billed], unit: str = "frame") -> Figure:
+    """Energy of one `unit`, a bar for each chip cut into components; the thin line spans low to high."""
 
     def draw(axes: Axes) -> None:
         for place, summary in enumerate(summaries):
@@ -111,15 +120,15 @@ def energy_by_component(summaries: Sequence[DeploymentSummary]) -> Figure:
             axes.plot([low, high], [place + 0.36] * 2, color=INK, lw=1.0)
             axes.plot([low, mid, high], [place + 0.36] * 3, "|", color=INK, ms=4)
         top = max(summary.costs.energy_mJ[2] for summary in summaries)
-        axes.set(xlim=(0, top * 1.04), ylim=(len(summaries) - 0.45, -0.5), xlabel="mJ per frame")
+        axes.set(xlim=(0, top * 1.04), ylim=(len(summaries) - 0.45, -0.5), xlabel=f"mJ per {unit}")
         axes.set_yticks(range(len(summaries)), [summary.name for summary in summaries])
         _quiet(axes)
 
     return panel(0.62 + 0.48 * len(summaries), draw)
 
 
-def energy_by_layer(costs: Costs, top_mJ: float) -> Figure:
-    """Energy of one frame on one chip, a bar for each operator cut into components, on an axis to `top_mJ`."""
+def energy_by_layer(costs: Costs, top_mJ: float, unit: str = "frame") -> Figure:
+    """Energy of one `unit` on one chip, a bar for each operator cut into components, on an axis to `top_mJ`."""
 
     def draw(axes: Axes) -> None:
         for place, row in enumerate(costs.energy_pJ[1]):
@@ -128,7 +137,7 @@ def energy_by_layer(costs: Costs, top_mJ: float) -> Figure:
                 row.sum() * 1e-9, place, f" {number(row.sum() * 1e-9, 2)}", va="center", fontsize=7.5, color=MUTED
             )
         axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.set(xlim=(0, top_mJ * 1.15), ylim=(len(costs.operators) - 0.4, -0.6), xlabel="mJ per frame")
+        axes.set(xlim=(0, top_mJ * 1.15), ylim=(len(costs.operators) - 0.4, -0.6), xlabel=f"mJ per {unit}")
         axes.set_yticks(range(len(costs.operators)), [short(operator) for operator in costs.operators])
         _quiet(axes)
 
