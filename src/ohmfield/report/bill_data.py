@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -120,18 +121,33 @@ def rows(offers: Sequence[Offer]) -> str:
     return text.getvalue()
 
 
+def alike(operator: str) -> str:
+    """The name that operators of alike layers share: numbers in their paths, and the first call's index, left out.
+
+    >>> alike("layers.17.mlp.up#0"), alike("layer4.1.conv2#1")
+    ('layers.*.mlp.up', 'layer4.*.conv2#1')
+    """
+    return re.sub(r"(?<=\.)\d+(?=\.|#|$)", "*", operator.removesuffix("#0"))
+
+
 def shortened(costs: Costs, most: int) -> Costs:
-    """The `most` operators that spend most, in order, and all others as one row."""
+    """Of more operators: alike layers as one row, the `most` of these that spend most, and all others as one."""
     if len(costs.operators) <= most + 1:
         return costs
-    spent = costs.energy_pJ[MID].sum(axis=1)
-    kept = np.sort(np.argsort(-spent, kind="stable")[:most])
-    rest = np.setdiff1d(np.arange(len(costs.operators)), kept)
+    groups: dict[str, list[int]] = {}
+    for row, operator in enumerate(costs.operators):
+        groups.setdefault(alike(operator), []).append(row)
+    spent = {name: float(costs.energy_pJ[MID, members].sum()) for name, members in groups.items()}
+    kept = sorted(spent, key=lambda name: -spent[name])[:most] if len(groups) > most + 1 else list(groups)
+    rows = {_times(name, costs, members): members for name, members in groups.items() if name in kept}
+    rest = [row for name, members in groups.items() if name not in kept for row in members]
+    rows |= {f"{len(rest)} others": rest} if rest else {}
 
     def cut(values: np.ndarray) -> np.ndarray:
-        return np.concatenate([values[:, kept], values[:, rest].sum(axis=1, keepdims=True)], axis=1)
+        return np.stack([values[:, members].sum(axis=1) for members in rows.values()], axis=1)
 
-    fields = dict(vars(costs))
-    fields["operators"] = (*(costs.operators[i] for i in kept), f"{len(rest)} others")
-    fields |= {"energy_pJ": cut(costs.energy_pJ), "latency_ns": cut(costs.latency_ns)}
-    return Costs(**fields)
+    return replace(costs, operators=tuple(rows), energy_pJ=cut(costs.energy_pJ), latency_ns=cut(costs.latency_ns))
+
+
+def _times(name: str, costs: Costs, members: Sequence[int]) -> str:
+    return costs.operators[members[0]] if len(members) == 1 else f"{name} ×{len(members)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +14,12 @@ from ohmfield.cost.bill import Bill
 from ohmfield.cost.hinges import Hinge
 from ohmfield.cost.peaks import Peak, Point
 from ohmfield.quantities import MID
-from ohmfield.report.figures import ALARM, HAIRLINE, INK, MID_BLUE, MUTED, SPARE, colour, panel, short
+from ohmfield.report.bill_data import alike
+from ohmfield.report.figures import ALARM, COLOURS, HAIRLINE, INK, MID_BLUE, MUTED, SPARE, colour, panel, short
 from ohmfield.report.tables import number
 
 MOST_HINGES, MOST_NAMES = 10, 7
+LEAST_WIDTH = 0.005  # of the total: a hinge that moves it less has no bar to be seen
 LEAST_SHARE = 0.004  # of the axis: narrower bars would not be seen
 WRITING = "weights written"
 Interval = tuple[float, float]
@@ -81,8 +82,9 @@ def _visible(intervals: list[Interval], least: float) -> list[Interval]:
 
 
 def _part(name: str) -> str:
-    """The component whose colour a row has."""
-    return {"quantiser": "requantiser", WRITING: "programming"}.get(name, name)
+    """The component whose colour a row has; a unit that holds weights has that of its cells."""
+    known = {"quantiser": "requantiser", WRITING: "programming"}.get(name, name)
+    return known if known in COLOURS else "cells"
 
 
 def _time_unit(longest_ns: float) -> tuple[float, str]:
@@ -107,15 +109,15 @@ class Group:
 def grouped(points: Sequence[Point]) -> list[Group]:
     """Operators of alike layers together, the busiest first.
 
-    >>> alike = [Point(f"layers.{i}.mlp.up#0", "crossbar", 2.0, 8.0, 1.0) for i in range(3)]
-    >>> grouped(alike)[0].name, grouped(alike)[0].count
+    >>> found = grouped([Point(f"layers.{i}.mlp.up#0", "crossbar", 2.0, 8.0, 1.0) for i in range(3)])
+    >>> found[0].name, found[0].count
     ('layers.*.mlp.up', 3)
     """
-    alike: dict[tuple[str, str], list[Point]] = defaultdict(list)
+    kinds: dict[tuple[str, str], list[Point]] = defaultdict(list)
     for point in points:
-        alike[re.sub(r"(?<![\w-])\d+(?![\w-])", "*", short(point.operator)), point.unit].append(point)
+        kinds[alike(point.operator), point.unit].append(point)
     made = []
-    for (name, unit), members in alike.items():
+    for (name, unit), members in kinds.items():
         name = short(members[0].operator) if len(members) == 1 else name
         across, up = (
             float(np.exp(np.mean(np.log([getattr(member, axis) for member in members]))))
@@ -192,7 +194,7 @@ def _trimmed(name: str, most: int = 22) -> str:
 
 def tornado(hinges: Sequence[Hinge]) -> Figure:
     """What the total would be with one constant at its low or high end, the widest first."""
-    shown = list(hinges)[:MOST_HINGES]
+    shown = [hinge for hinge in hinges if hinge.width >= LEAST_WIDTH][:MOST_HINGES] or list(hinges)[:1]
     ends = [end for hinge in shown for end in (hinge.low, hinge.high)]
     low, high = min([1.0, *ends]), max([1.0, *ends])
     room = 0.14 * (high - low)

@@ -148,8 +148,8 @@ def _chip(one: Offer, found: Sequence[Hinge], edge_um: float, unit: str) -> str:
     prefix = slug(one.name)
     costs = shortened(one.costs, MOST_OPERATORS)
     top_mJ = float(costs.energy_pJ[1].sum(axis=1).max()) * 1e-9 or 1.0
-    named = f"the {MOST_OPERATORS} operators that spend most, in the order they run"
-    said = named if len(costs.operators) < len(bill.operators) else "each operator, in the order they run"
+    folded = len(costs.operators) < len(bill.operators)
+    said = "alike layers together, those that spend most, in the order they run" if folded else "in the order they run"
     charts = [("operators", figures.energy_by_layer(costs, top_mJ, unit), f"<b>Energy by operator</b>: {said}")]
     if isinstance(priced.chip, Chip) and priced.placement is not None:
         written = "; weights that are written in turns stand together at the end" if priced.waves > 1 else ""
