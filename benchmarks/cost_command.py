@@ -1,6 +1,6 @@
 """How long `ohmfield cost` takes for four models on six chips, after import: processor and wall seconds, best of three.
 
-    python benchmarks/cost_command.py
+python benchmarks/cost_command.py
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import io
 import time
 
 from common import show, write
-
 from ohmfield.cli import commands, cost
 
 CHIPS = "rram-40nm,dcim-28nm,hybrid-40nm,pcm-14nm,h100,jetson-agx-orin"
