@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from test_house import ROOT, Block, blocks, run_line
 
 BLOCKS = blocks((ROOT / "docs" / "cost.md").read_text())

@@ -98,10 +98,15 @@ class Cost(Common):
     Nothing is trained and nothing downloaded: the bill needs what a model does, not what it has learnt.
 
     Example: ohmfield cost resnet-18 --chip rram-40nm,dcim-28nm,jetson-agx-orin --allow-waves
+
     Example: ohmfield cost llama-3-8b --decode 2048 --chip dcim-28nm,h100 --allow-waves --out bill
+
     Example: ohmfield cost llama-3.2-1b --query 512,128 --chip hybrid-40nm --allow-waves
+
     Example: ohmfield cost nerf --size 800x800 --samples-per-ray 8 --steps-per-ray 40 --chip rram-40nm
+
     Example: ohmfield cost runs/photo --chip rram-40nm --fps 30 --battery-Wh 2.5
+
     Example: ohmfield cost model.py:build --input-shape 1x3x224x224 --chip mine.yaml
     """
 
