@@ -25,7 +25,7 @@ def test_the_law_meets_the_simulation(each: dict[str, float]) -> None:
 
 
 def test_trees_swing_as_their_constant_says() -> None:
-    low, mid, high = TREE_ACTIVITY.ravel() / 2.0  # of a cycle in which half of the digits are driven
+    low, mid, high = TREE_ACTIVITY.span.ravel() / 2.0  # of a cycle in which half of the digits are driven
     swings = list(SIMULATED["trees"].values())
     assert low < min(swings) < mid < max(swings) < high
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import ohmfield.chip
-from ohmfield.chip.anchors import AREA_WITHIN, ENERGY_WITHIN, ZIGZAG_ANALOG, ZIGZAG_DIGITAL, Anchored, without
+from ohmfield.chip.anchors import AREA_WITHIN, ENERGY_WITHIN, ZIGZAG_ANALOG, ZIGZAG_DIGITAL, Anchored, Spanned, without
 from ohmfield.quantities import Sourced, span
 from ohmfield.spec import InputError
 from validation.silicon import BUILDERS, area_parts, energy_parts
@@ -25,12 +25,12 @@ by_chip = pytest.mark.parametrize("row", FIRST, ids=lambda row: row.chip)
 HOLDS_UP_NOTHING = {"IMAGINE", "HERMES core", "HERMES 64-core"}  # of energy or area
 
 
-def constants() -> Iterator[tuple[object, str, Anchored | Sourced]]:
+def constants() -> Iterator[tuple[object, str, Anchored | Sourced | Spanned]]:
     """(module, name, constant) of every constant of the chip column, wherever it is imported."""
     for info in pkgutil.walk_packages(ohmfield.chip.__path__, "ohmfield.chip."):
         module = importlib.import_module(info.name)
         for name, value in vars(module).items():
-            if isinstance(value, Anchored | Sourced):
+            if isinstance(value, Anchored | Sourced | Spanned):
                 yield module, name, value
 
 
@@ -54,7 +54,9 @@ def test_a_chips_own_figures_never_reach_its_prediction(row: Row, monkeypatch: p
 
 def test_constants_that_cannot_be_refitted_move_time_alone() -> None:
     chips = {row.chip for row in ROWS} | {"HERMES"}
-    assert {name for _, name, value in constants() if isinstance(value, Sourced) and chips & set(value.chips)} == {
+    assert {
+        name for _, name, value in constants() if isinstance(value, Sourced | Spanned) and chips & set(value.chips)
+    } == {
         "STEP_NS"  # the counting step of HERMES: latency, no energy and no area
     }
 

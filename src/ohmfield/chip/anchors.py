@@ -32,6 +32,9 @@ LEAST_SPREAD = 1.25
 
 _left_out: ContextVar[frozenset[str]] = ContextVar("left_out", default=frozenset())
 
+View = Callable[[str, Span], Span]
+_view: ContextVar[View | None] = ContextVar("view", default=None)
+
 
 @contextmanager
 def without(*chips: str) -> Iterator[None]:
@@ -41,6 +44,36 @@ def without(*chips: str) -> Iterator[None]:
         yield
     finally:
         _left_out.reset(token)
+
+
+@contextmanager
+def seen_through(view: View) -> Iterator[None]:
+    """While open, every named constant reads as what `view` makes of its name and value."""
+    token = _view.set(view)
+    try:
+        yield
+    finally:
+        _view.reset(token)
+
+
+def seen(name: str, value: Span) -> Span:
+    """A constant as whoever prices now wants to see it: its own value, unless `seen_through` says otherwise."""
+    view = _view.get()
+    return value if view is None else view(name, value)
+
+
+@dataclass(frozen=True)
+class Spanned:
+    """A constant of one source, or an assumed one, with the span that belongs to it."""
+
+    name: str
+    span: Span
+    source: str = "assumed"
+    chips: tuple[str, ...] = ()
+
+    def value(self) -> Span:
+        """`[3, 1]` low, mid, high, in the reference's terms."""
+        return seen(self.name, self.span)
 
 
 @dataclass(frozen=True)
@@ -68,7 +101,7 @@ class Anchored:
         left_out = _left_out.get()
         if left_out not in known:
             known[left_out] = self._fitted()
-        return known[left_out]
+        return seen(self.name, known[left_out])
 
     def _fitted(self) -> Span:
         kept = self.remaining()

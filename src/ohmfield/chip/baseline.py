@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from ohmfield.chip.anchors import Spanned
 from ohmfield.quantities import ActionCost, Number, span
 from ohmfield.spec import knob, spec
 
 # Share of the way from idle to busy power while a kernel runs: memory-bound work does not reach full load.
-_ACTIVITY = span(0.7, 0.3, 1.0)
+_ACTIVITY = Spanned("load of processors", span(0.7, 0.3, 1.0))
 NS_PER_US, PJ_PER_NJ = 1e3, 1e3
 
 
@@ -42,5 +43,5 @@ class Roofline:
         compute_ns = np.asarray(flops, dtype=np.float64) / (self.peak_GFLOPs * self.utilisation)
         memory_ns = np.asarray(moved_bytes, dtype=np.float64) / (self.bandwidth_GBps * self.streaming)
         time_ns = span(1.0) * (np.maximum(compute_ns, memory_ns) + np.asarray(launches) * self.launch_us * NS_PER_US)
-        power_W = self.idle_W + _ACTIVITY * (self.busy_W - self.idle_W)
+        power_W = self.idle_W + _ACTIVITY.value() * (self.busy_W - self.idle_W)
         return ActionCost(time_ns * power_W * PJ_PER_NJ, time_ns)

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from ohmfield.chip.adc import Adc
-from ohmfield.chip.anchors import ZIGZAG_ANALOG, Anchored, analog_area, analog_energy, given
+from ohmfield.chip.anchors import ZIGZAG_ANALOG, Anchored, Spanned, analog_area, analog_energy, given
 from ohmfield.chip.lines import AMPLIFIER_UM2
 from ohmfield.chip.process import Process
 from ohmfield.chip.survey import SurveyAdc
@@ -64,7 +64,7 @@ SAR_UM2 = Anchored(
     ),
 )
 # Per bit: (b + 1) ns in NeuroSim 1.4, about 1 ns in ZigZag-IMC; Kull's 1.28 GS/s is 0.1 ns, fast and costly.
-SAR_NS_PER_BIT = Sourced(span(1.0, 0.1, 1.5), "NeuroSim 1.4, ZigZag-IMC, Kull ISSCC 2013")
+SAR_NS_PER_BIT = Spanned("SAR time per bit", span(1.0, 0.1, 1.5), "NeuroSim 1.4, ZigZag-IMC, Kull ISSCC 2013")
 
 # One decision of an analog comparator.
 COMPARE_FJ = Anchored(
@@ -93,7 +93,9 @@ COUNTER_UM2 = Anchored(
     ),
 )
 # HERMES counts a current-controlled oscillator at 300 ps per code at 14 nm.
-STEP_NS = Sourced(span(0.6, 0.3, 1.2), "HERMES, JSSC 2022: 300 ps per code at 14 nm", ("HERMES",))
+STEP_NS = Spanned(
+    "counting step of a converter", span(0.6, 0.3, 1.2), "HERMES, JSSC 2022: 300 ps per code at 14 nm", ("HERMES",)
+)
 # One period of an oscillator and its counter.
 COUNT_FJ = Anchored(
     "oscillator and counter energy per code",
@@ -137,7 +139,7 @@ class SarAdc(Adc):
         effective = self.bits if self.enob is None else self.enob
         reference_fJ = SAR_FF.value() * 0.81 * _sar_shape(self.bits, effective) * self.gain_factor()
         energy_pJ = np.maximum(process.analog_pJ(reference_fJ), self.thermal_floor_pJ())
-        return ActionCost(energy_pJ, process.delay_ns(SAR_NS_PER_BIT.value * (np.asarray(self.bits) + 1)))
+        return ActionCost(energy_pJ, process.delay_ns(SAR_NS_PER_BIT.value() * (np.asarray(self.bits) + 1)))
 
     def part(self, process: Process) -> PartCost:
         area = SAR_UM2.value() * 2.0 ** ((np.asarray(self.bits) - 8) / 2) * self.gain_factor()
@@ -154,7 +156,7 @@ class FlashAdc(Adc):
     def conversion(self, process: Process) -> ActionCost:
         thresholds = 2.0 ** np.asarray(self.bits) - 1.0
         energy_pJ = process.analog_pJ(COMPARE_FJ.value() * thresholds * self.noise_factor() * self.gain_factor())
-        return ActionCost(np.maximum(energy_pJ, self.thermal_floor_pJ()), process.delay_ns(SAR_NS_PER_BIT.value))
+        return ActionCost(np.maximum(energy_pJ, self.thermal_floor_pJ()), process.delay_ns(SAR_NS_PER_BIT.value()))
 
     def part(self, process: Process) -> PartCost:
         area = COMPARE_UM2.value() * (2.0 ** np.asarray(self.bits) - 1.0) * self.gain_factor()
@@ -171,7 +173,7 @@ class RampAdc(Adc):
     def conversion(self, process: Process) -> ActionCost:
         steps = 2.0 ** np.asarray(self.bits)
         energy_pJ = process.analog_pJ(COMPARE_FJ.value() * steps * self.noise_factor() * self.gain_factor())
-        latency_ns = process.delay_ns(STEP_NS.value * steps)
+        latency_ns = process.delay_ns(STEP_NS.value() * steps)
         return ActionCost(np.maximum(energy_pJ, self.thermal_floor_pJ()), latency_ns)
 
     def part(self, process: Process) -> PartCost:
@@ -194,7 +196,7 @@ class CcoAdc(Adc):
     def conversion(self, process: Process) -> ActionCost:
         codes = 2.0 ** np.asarray(self.bits)
         energy_pJ = process.analog_pJ(COUNT_FJ.value() * codes * self.noise_factor() * self.gain_factor())
-        return ActionCost(np.maximum(energy_pJ, self.thermal_floor_pJ()), process.delay_ns(STEP_NS.value * codes))
+        return ActionCost(np.maximum(energy_pJ, self.thermal_floor_pJ()), process.delay_ns(STEP_NS.value() * codes))
 
     def part(self, process: Process) -> PartCost:
         counter = COUNTER_UM2.value() * np.asarray(self.bits)
@@ -227,7 +229,7 @@ class SigmaDeltaAdc(Adc):
         clocks = self.clocks()
         clock_fJ = MODULATE_FJ.value() * np.asarray(self.order) * self.noise_factor() * self.gain_factor()
         energy_pJ = np.maximum(process.analog_pJ(clock_fJ * clocks), self.thermal_floor_pJ())
-        return ActionCost(energy_pJ, process.delay_ns(SAR_NS_PER_BIT.value * clocks))
+        return ActionCost(energy_pJ, process.delay_ns(SAR_NS_PER_BIT.value() * clocks))
 
     def part(self, process: Process) -> PartCost:
         analog = COMPARE_UM2.value() + AMPLIFIER_UM2.value() * np.asarray(self.order)

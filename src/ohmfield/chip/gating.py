@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from ohmfield.chip.anchors import Spanned, seen
 from ohmfield.chip.process import Process
 from ohmfield.quantities import ActionCost, Number, PartCost, Span, span, within
 from ohmfield.spec import knob, spec
 
 # No source gives these: what is left of the leakage behind a header switch, what its switches take of the area of the
 # domain, and the charge of a domain's supply (about 1 nF per mm2 with decoupling).
-REMAINING_SHARE = span(0.05, 0.02, 0.15)
-SWITCH_AREA_SHARE = span(0.05, 0.02, 0.10)
-SUPPLY_NF_PER_MM2 = span(1.0, 0.3, 3.0)
+REMAINING_SHARE = Spanned("leakage left when gated", span(0.05, 0.02, 0.15))
+SWITCH_AREA_SHARE = Spanned("area of power switches", span(0.05, 0.02, 0.10))
+SUPPLY_NF_PER_MM2 = Spanned("capacitance of a supply", span(1.0, 0.3, 3.0))
 # Cells held at a lower voltage keep their bits; about a third of the leakage stays.
-RETAINED_SHARE = span(0.3, 0.15, 0.5)
+RETAINED_SHARE = Spanned("leakage left when retaining", span(0.3, 0.15, 0.5))
 UM2_PER_MM2 = 1e6
 PJ_PER_NF_V2 = 1e3
 
@@ -31,19 +32,19 @@ class PowerDomain:
 
     def idle_uW(self, part: PartCost) -> Span:
         """What a part of the domain leaks while it is off."""
-        held = np.where(self.retain, RETAINED_SHARE, REMAINING_SHARE)
+        held = np.where(self.retain, RETAINED_SHARE.value(), REMAINING_SHARE.value())
         return part.leakage_uW * held
 
     def wake(self, process: Process, part: PartCost) -> ActionCost:
         """Charging the supply of a part again: all of it, or what it sank by when its bits were retained."""
-        capacitance_nF = SUPPLY_NF_PER_MM2 * part.area_um2 / UM2_PER_MM2
+        capacitance_nF = SUPPLY_NF_PER_MM2.value() * part.area_um2 / UM2_PER_MM2
         charged = np.where(self.retain, 0.5, 1.0)  # held near half the supply (assumed)
         energy_pJ = capacitance_nF * np.asarray(process.supply_V) ** 2 * charged * PJ_PER_NF_V2
-        return ActionCost(energy_pJ, within(1.0, 3.0) * np.asarray(self.wake_ns))
+        return ActionCost(energy_pJ, seen("time to wake", within(1.0, 3.0)) * np.asarray(self.wake_ns))
 
     def switches(self, part: PartCost) -> PartCost:
         """The header switches of a part: area that is there, gated or not."""
-        return PartCost(part.area_um2 * SWITCH_AREA_SHARE)
+        return PartCost(part.area_um2 * SWITCH_AREA_SHARE.value())
 
     def leakage_pJ(self, process: Process, part: PartCost, busy_ns: Number, idle_ns: Number) -> Span:
         """Leakage of a part over a time in use and a time off, with one wake: never more than left on.

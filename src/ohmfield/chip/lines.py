@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ohmfield.chip.anchors import ZIGZAG_ANALOG, Anchored, analog_area, analog_energy, given
+from ohmfield.chip.anchors import ZIGZAG_ANALOG, Anchored, analog_area, analog_energy, given, seen
 from ohmfield.chip.process import Process
 from ohmfield.quantities import PJ_PER_FJ, ActionCost, Number, span
 
@@ -101,5 +101,6 @@ def held_column(process: Process, mean_uS: Number, rows: Number, read_V: Number,
     twice, once for the amplifier that holds the column and once for the copy. Between half of that and twice as much.
     """
     current_uA = mean_uS * np.asarray(read_V) * rows
-    energy_pJ = span(2.0, 1.0, 4.0) * np.asarray(process.supply_V) * current_uA * held_ns * PJ_PER_FJ
+    branches = seen("currents of a held column", span(2.0, 1.0, 4.0))
+    energy_pJ = branches * np.asarray(process.supply_V) * current_uA * held_ns * PJ_PER_FJ
     return ActionCost(energy_pJ)

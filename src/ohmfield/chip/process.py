@@ -8,12 +8,13 @@ from functools import cached_property
 import numpy as np
 
 from ohmfield.chip import scaling
+from ohmfield.chip.anchors import Spanned
 from ohmfield.quantities import Number, PartCost, Span, span, uniform
 from ohmfield.spec import InputError, knob, spec
 
 # Idle logic and arrays in a low-power process. CACTI's 22 nm 1 MB array: 138 uW on 0.778 mm2; a high-performance
 # process leaks an order more. Taken for logic too, for want of a source (assumed).
-LEAKAGE_UW_PER_MM2 = span(177.0, 60.0, 1770.0)
+LEAKAGE_UW_PER_MM2 = Spanned("leakage per area", span(177.0, 60.0, 1770.0))
 UM2_PER_MM2 = 1e6
 NM_PER_UM = 1e3
 
@@ -124,4 +125,4 @@ class Process:
     def powered(self, area_um2: Span) -> PartCost:
         """A part of that area, with the leakage of its area (leaks in proportion to the supply)."""
         supply = np.asarray(self.supply_V) / scaling.REFERENCE_V
-        return PartCost(area_um2, area_um2 / UM2_PER_MM2 * LEAKAGE_UW_PER_MM2 * supply * self.leakage)
+        return PartCost(area_um2, area_um2 / UM2_PER_MM2 * LEAKAGE_UW_PER_MM2.value() * supply * self.leakage)

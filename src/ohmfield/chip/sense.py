@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ohmfield.chip.anchors import Anchored, analog_area, analog_energy
+from ohmfield.chip.anchors import Anchored, Spanned, analog_area, analog_energy
 from ohmfield.chip.process import Process
-from ohmfield.quantities import ActionCost, PartCost, Sourced, within
+from ohmfield.quantities import ActionCost, PartCost, within
 from ohmfield.spec import knob, spec
 
 SENSE_FJ = Anchored(
@@ -24,7 +24,7 @@ SENSE_UM2 = Anchored(
     ),
 )
 # MNSIM runs it at 1 GS/s and has it active for a ninth of that.
-SENSE_NS = Sourced(within(0.3, 3.0), "MNSIM: 15 uW for 0.11 ns of a period of 1 ns, 28 nm")
+SENSE_NS = Spanned("time of a sense amplifier", within(0.3, 3.0), "MNSIM: 15 uW for 0.11 ns of a period of 1 ns, 28 nm")
 
 
 @spec
@@ -35,7 +35,7 @@ class SenseAmplifier:
 
     def read(self, process: Process) -> ActionCost:
         """One bit decided."""
-        return ActionCost(process.analog_pJ(SENSE_FJ.value()), process.delay_ns(SENSE_NS.value))
+        return ActionCost(process.analog_pJ(SENSE_FJ.value()), process.delay_ns(SENSE_NS.value()))
 
     def part(self, process: Process, columns: int) -> PartCost:
         """The amplifiers of an array of that many columns."""

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from ohmfield.chip.adc import Adc
+from ohmfield.chip.anchors import Spanned
 from ohmfield.chip.process import Process
 from ohmfield.quantities import ActionCost, Number, PartCost, span
 from ohmfield.spec import knob, spec
@@ -18,7 +19,8 @@ _ENERGY, _ENERGY_PER_LN_NODE, _ENERGY_PER_LN_BITS, _GOOD_DESIGN = 26.0496, 1.880
 _AREA, _AREA_PER_LN_NODE, _AREA_PER_LN_RATE, _AREA_PER_LN_PJ = 1.3462, 0.9933, 0.1807, 0.2991
 _LEAKAGE_SHARE = 0.2  # of the energy at the rate
 # What its users multiply it by to meet fabricated macros (Jia, Sinangil, Wang).
-_ENERGY_SPREAD, _AREA_SPREAD = span(1.0, 0.275, 3.5), span(1.0, 0.25, 1.25)
+_ENERGY_SPREAD = Spanned("ADC energy over the survey", span(1.0, 0.275, 3.5))
+_AREA_SPREAD = Spanned("ADC area over the survey", span(1.0, 0.25, 1.25))
 _HZ_PER_MHZ, _NS_PER_US, _UW_PER_PJ_MHZ = 1e6, 1e3, 1.0
 
 
@@ -60,7 +62,9 @@ class SurveyAdc(Adc):
         return 10.0 ** ((6.02 * bits + 1.76 - merit_dB) / 10.0) / 2.0 * np.exp(at_node)
 
     def conversion(self, process: Process) -> ActionCost:
-        energy_pJ = _ENERGY_SPREAD * self.survey_pJ(process.node_nm) * (1.0 - _LEAKAGE_SHARE) * self.gain_factor()
+        energy_pJ = (
+            _ENERGY_SPREAD.value() * self.survey_pJ(process.node_nm) * (1.0 - _LEAKAGE_SHARE) * self.gain_factor()
+        )
         latency_ns = span(1.0) * _NS_PER_US / np.asarray(self.rate_MSps)
         return ActionCost(np.maximum(energy_pJ, self.thermal_floor_pJ()), latency_ns)
 
@@ -70,5 +74,5 @@ class SurveyAdc(Adc):
         rate = np.log(np.asarray(self.rate_MSps) * _HZ_PER_MHZ)
         area = _AREA + _AREA_PER_LN_NODE * np.log(process.node_nm) + _AREA_PER_LN_RATE * rate
         area_um2 = np.exp(area + _AREA_PER_LN_PJ * np.log(whole_pJ)) * self.gain_factor() * self.matching_factor()
-        leakage_uW = _ENERGY_SPREAD * whole_pJ * _LEAKAGE_SHARE * np.asarray(self.rate_MSps) * _UW_PER_PJ_MHZ
-        return PartCost(_AREA_SPREAD * area_um2, leakage_uW * process.leakage * self.gain_factor())
+        leakage_uW = _ENERGY_SPREAD.value() * whole_pJ * _LEAKAGE_SHARE * np.asarray(self.rate_MSps) * _UW_PER_PJ_MHZ
+        return PartCost(_AREA_SPREAD.value() * area_um2, leakage_uW * process.leakage * self.gain_factor())

@@ -10,7 +10,7 @@ import numpy as np
 from ohmfield.chip import chains, library, readout
 from ohmfield.chip.adc import Adc
 from ohmfield.chip.adders import ApproximateAdder
-from ohmfield.chip.anchors import once
+from ohmfield.chip.anchors import Spanned, once
 from ohmfield.chip.array import Array
 from ohmfield.chip.cells import CELLS
 from ohmfield.chip.cells.base import Cell
@@ -28,7 +28,7 @@ from ohmfield.spec import family, knob, spec
 # Full swings of an adder in a tree for one driven digit, half of the digits driven: gate by gate with unit delays, 0.24
 # to 0.33 a cycle for trees of 8 to 128 inputs (`benchmarks/glitches.py`). ZigZag-IMC takes 0.5, NeuroSim's calibration
 # to a layout found 0.15.
-TREE_ACTIVITY = span(0.6, 0.15, 1.0)
+TREE_ACTIVITY = Spanned("activity of adder trees", span(0.6, 0.15, 1.0))
 # NAND2 47.8 ps, XOR2 2.4 times that, at 28 nm (ZigZag-IMC): a full adder's sum is two XOR2, its carry two NAND2.
 SUM_NS, CARRY_NS = span(0.0478 * 2.4 * 2), span(0.0478 * 2)
 
@@ -389,7 +389,7 @@ class DigitalCim(Unit):
             row_fJ = 2.0 * chains.link_fJ(rows, weight_bits, columns)  # half of the digits of a cycle are driven
             return ActionCost(process.gates_pJ(row_fJ), self.step_ns(process, weight_bits))
         share = self._product(weight_bits).energy_fJ + self._tree(weight_bits).energy_fJ / self.rows
-        return ActionCost(process.gates_pJ(share * TREE_ACTIVITY), self.step_ns(process, weight_bits))
+        return ActionCost(process.gates_pJ(share * TREE_ACTIVITY.value()), self.step_ns(process, weight_bits))
 
     def turn(self, process: Process, weight_bits: Number) -> ActionCost:
         """Time of one cycle."""

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from ohmfield._kernels.wires import CellLaw, Lines
+from ohmfield.chip.anchors import Spanned
 from ohmfield.chip.lines import DRIVER_UM2, LINE_FF
 from ohmfield.chip.process import Process
 from ohmfield.chip.scaling import REFERENCE_V
@@ -28,11 +29,13 @@ NARROWEST = {
     5.0: (15.0, 166.0),
     3.0: (12.0, 292.93),
 }
-PLATE_SHARE = span(0.5, 0.3, 0.7)  # of a narrow line's capacitance, what grows with its width
+PLATE_SHARE = Spanned(
+    "plate share of a line", span(0.5, 0.3, 0.7)
+)  # of a narrow line's capacitance, what grows with its width
 # A transistor of 1.5 kohm um and 1 fF per um at 28 nm; its drain and the stage before it double the capacitance.
-DRIVER_PS = span(3.0, 1.5, 6.0)
+DRIVER_PS = Spanned("time constant of row drivers", span(3.0, 1.5, 6.0))
 DRIVER_OHM_UM, DRIVER_LENGTH_NODES = 1500.0, 4.0
-AMPLIFIER_LOOP_GAIN = span(100.0, 300.0, 30.0)
+AMPLIFIER_LOOP_GAIN = Spanned("loop gain of sense amplifiers", span(100.0, 300.0, 30.0))
 SLOPE_V = 0.04  # n k T / q of the amplifier's input transistor: conductance is bias current over this
 
 
@@ -92,11 +95,11 @@ class Wires:
 
     def row_load(self, process: Process, cell_um2: Span) -> Span:
         """Capacitance of a row line over that of a narrow one."""
-        return 1.0 + PLATE_SHARE * (self.width(self.row_ohm, process, cell_um2) - 1.0)
+        return 1.0 + PLATE_SHARE.value() * (self.width(self.row_ohm, process, cell_um2) - 1.0)
 
     def column_load(self, process: Process, cell_um2: Span) -> Span:
         """Capacitance of a column line over that of a narrow one."""
-        return 1.0 + PLATE_SHARE * (self.width(self.column_ohm, process, cell_um2) - 1.0)
+        return 1.0 + PLATE_SHARE.value() * (self.width(self.column_ohm, process, cell_um2) - 1.0)
 
     def spread_um2(self, process: Process, cell_um2: Span) -> Span:
         """Area of a cell whose neighbours moved apart by what its lines are wider."""
@@ -109,7 +112,7 @@ class Wires:
     def drive(self, process: Process) -> ActionCost:
         """What the driver of a row adds to one driven digit: its own capacitance, if it is what switches."""
         switched = 1.0 if self.input_on == "source_line" else 0.0
-        load_fF = process.delay_ns(DRIVER_PS) / np.asarray(self.driver_ohm) * 1e3
+        load_fF = process.delay_ns(DRIVER_PS.value()) / np.asarray(self.driver_ohm) * 1e3
         return ActionCost(load_fF * np.asarray(process.supply_V) ** 2 * PJ_PER_FJ * switched)
 
     def driver_part(self, process: Process) -> PartCost:
@@ -130,7 +133,7 @@ class Wires:
 
     def sense(self, process: Process, read_ns: Number) -> ActionCost:
         """What the amplifier adds to one conversion: bias for its input resistance, divided by the loop gain."""
-        current_mA = SLOPE_V / (AMPLIFIER_LOOP_GAIN * np.asarray(self.sense_ohm)) * 1e3
+        current_mA = SLOPE_V / (AMPLIFIER_LOOP_GAIN.value() * np.asarray(self.sense_ohm)) * 1e3
         return ActionCost(current_mA * np.asarray(process.supply_V) * read_ns)
 
     def current_share(self, mean_uS: Number, driven_rows: Number, rows: Number, columns: Number) -> Number:

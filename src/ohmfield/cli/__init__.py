@@ -88,6 +88,10 @@ def _dispatch(command: Any) -> dict[str, Any] | None:
         from ohmfield.cli import doctor
 
         result = doctor.run(command)
+    elif isinstance(command, commands.Cost):
+        from ohmfield.cli import cost
+
+        result = cost.run(command)
     else:
         from ohmfield.cli import work
 

@@ -96,6 +96,60 @@ class Deploy(Common):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Cost(Common):
+    """What one frame, image, token or query costs on chips and processors: energy, time, area, and where they go.
+
+    Nothing is trained and nothing downloaded: the bill needs what a model does, not what it has learnt.
+
+    Example: ohmfield cost resnet-18 --chip rram-40nm,dcim-28nm,jetson-agx-orin --allow-waves
+
+    Example: ohmfield cost llama-3-8b --decode 2048 --chip dcim-28nm,h100 --allow-waves --out bill
+
+    Example: ohmfield cost llama-3.2-1b --query 512,128 --chip hybrid-40nm --allow-waves
+
+    Example: ohmfield cost nerf --size 800x800 --samples-per-ray 8 --steps-per-ray 40 --chip rram-40nm
+
+    Example: ohmfield cost runs/photo --chip rram-40nm --fps 30 --battery-Wh 2.5
+
+    Example: ohmfield cost model.py:build --input-shape 1x3x224x224 --chip mine.yaml
+    """
+
+    model: Positional[str]
+    """resnet-18, vit-b-16, clip-vit-b-32, llama-3.2-1b, llama-3-8b, gpt-oss-120b or nerf; a run folder that
+    `ohmfield fit` made; file.py:function (the file is run); or a config.json of the Hugging Face hub."""
+    chip: str
+    """Chips and processors (h100, jetson-agx-orin, this-machine), by name or file, separated by commas."""
+    out: Path | None = None
+    """Folder for the page (bill.html), the rows (bill.csv) and the same numbers for machines (bill.json)."""
+    weight_bits: int = 8
+    """Bits of a weight."""
+    input_bits: int = 8
+    """Bits of a layer's inputs."""
+    allow_waves: bool = False
+    """Where a chip cannot hold all weights, write them in turns, in every inference."""
+    fps: float | None = None
+    """Inferences per second for which power is stated; what each chip reaches by default."""
+    battery_Wh: float | None = None
+    """Say how many hours a battery of so many watt-hours lasts at that rate."""
+    inputs: Path | None = None
+    """For file.py:function: .pt or .npz; the model is run on the first of its `inputs`."""
+    input_shape: str | None = None
+    """For file.py:function: sizes such as 1x3x224x224; the model is followed without data or weights."""
+    decode: int | None = None
+    """For language models: one more token that looks back over DECODE tokens; 2048 by default."""
+    prefill: int | None = None
+    """For transformers: a prompt of PREFILL tokens at once."""
+    query: str | None = None
+    """For language models: tokens of a prompt and of its answer, such as 512,128."""
+    size: str = "800x800"
+    """For nerf: width x height of the frame."""
+    samples_per_ray: float = 8.0
+    """For nerf: samples per ray that the network sees. Stated by you, measured by nobody."""
+    steps_per_ray: float = 40.0
+    """For nerf: places per ray that are looked up to find them. Stated by you, measured by nobody."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report(Common):
     """Write the page of a run again, from its saved deployments.
 
@@ -223,6 +277,7 @@ Command = (
     Annotated[Demo, subcommand("demo")]
     | Annotated[Fit, subcommand("fit")]
     | Annotated[Deploy, subcommand("deploy")]
+    | Annotated[Cost, subcommand("cost")]
     | Annotated[Report, subcommand("report")]
     | Annotated[Golden, subcommand("golden")]
     | Annotated[Chips, subcommand("chips")]

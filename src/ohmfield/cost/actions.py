@@ -286,8 +286,9 @@ def processor_work(operator: Operator) -> tuple[float, float]:
 def fused_bytes(operator: Operator) -> float:
     """Bytes per item that `operator` moves in one fused kernel: values between operators never leave the processor.
 
-    Rows of a table that outgrows the cache are fetched by sectors; what nobody recognised is moved as it was traced.
+    Rows of a table that outgrows the cache are fetched by sectors; keys and values of tokens come from memory, and what
+    nobody recognised is moved as it was traced.
     """
     if operator.kind == "table" and operator.rows * operator.outputs * FLOAT_BYTES > CACHE_BYTES:
         return processor_work(operator)[1]
-    return operator.bytes if operator.kind == "host" else 0.0
+    return operator.bytes if operator.kind in ("host", "cache") else 0.0

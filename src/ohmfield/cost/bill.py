@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -130,6 +131,13 @@ class Bill:
         saved_uW = (self.leakage_uW - self.standby_uW) * (1.0 - busy) - self.wake_pJ * fps * 1e-6
         leaking_uW = self.leakage_uW - np.maximum(0.0, saved_uW)
         return _range(self._dynamic_pJ() * 1e-12 * fps + leaking_uW / UW_PER_W)
+
+    def battery_hours(self, battery_Wh: float, fps: float) -> Range:
+        """How long a battery lasts at `fps` inferences per second: the shortest time first."""
+        if not 0.0 < battery_Wh < math.inf:
+            raise InputError(f"a battery of {battery_Wh:g} Wh is not possible; give more than 0")
+        low, mid, high = self.power_at(fps)
+        return battery_Wh / high, battery_Wh / mid, battery_Wh / low
 
     def by_component(self) -> dict[str, Range]:
         """mJ per inference of each component that spends any."""

@@ -6,12 +6,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ohmfield.chip.chip import Chip
+from ohmfield.chip.units import Crossbar, Unit
 from ohmfield.cost.actions import processor_work
 from ohmfield.cost.bill import Bill
 from ohmfield.mapping.place import HOST
 from ohmfield.mapping.tile import geometry
 from ohmfield.mapping.workload import Operator, Placement, Workload
-from ohmfield.quantities import MID
+from ohmfield.quantities import MID, Number
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Point:
     unit: str
     ops_per_byte: float
     gops: float
+    busy_ns: float  # that it keeps its slowest stage
 
 
 def peaks(chip: Chip, placement: Placement) -> tuple[Peak, ...]:
@@ -38,8 +40,7 @@ def peaks(chip: Chip, placement: Placement) -> tuple[Peak, ...]:
     made = []
     for name, unit in chip.units.items():
         held = geometry(unit, placement.weight_bits)
-        bits = placement.input_bits
-        planes = unit.dac.num_planes(bits, signed=True) if isinstance(unit, Crossbar) else unit.digits(bits)
+        planes = _planes(unit, placement.input_bits)
         read_ns = float(unit.turn(chip.process, placement.weight_bits).latency_ns[MID, 0])
         macs = float(held.rows_active * held.weights_per_row * unit.num_arrays)
         made.append(Peak(name, gops=2.0 * macs / (float(planes) * read_ns)))
@@ -52,6 +53,11 @@ def peaks(chip: Chip, placement: Placement) -> tuple[Peak, ...]:
     return tuple(made)
 
 
+def _planes(unit: Unit, input_bits: Number) -> Number:
+    """Reads of one input vector, one after the other: a digit each."""
+    return unit.dac.num_planes(input_bits, signed=True) if isinstance(unit, Crossbar) else unit.digits(input_bits)
+
+
 def points(bill: Bill, workload: Workload, placement: Placement) -> tuple[Point, ...]:
     """Where the operators that multiply lie, and those on the host; of the first design."""
     made = []
@@ -61,9 +67,9 @@ def points(bill: Bill, workload: Workload, placement: Placement) -> tuple[Point,
         if unit != HOST and operator.kind not in ("linear", "product"):
             continue
         ops, moved = processor_work(operator) if unit == HOST else (2.0 * operator.macs, _bytes(operator, placement))
-        if ops > 0.0 and busy[operator.id] > 0.0:
+        if ops > 0.0 and moved > 0.0 and busy[operator.id] > 0.0:
             rate = ops * workload.items / float(busy[operator.id])
-            made.append(Point(operator.id, unit, ops / moved, rate))
+            made.append(Point(operator.id, unit, ops / moved, rate, float(busy[operator.id])))
     return tuple(made)
 
 

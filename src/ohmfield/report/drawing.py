@@ -50,7 +50,8 @@ def shown(data: ReportData) -> list[tuple[str, str, np.ndarray]]:
 def _charts(summaries: Sequence[DeploymentSummary]) -> dict[str, tuple[Figure, str]]:
     if not summaries:
         return {}
-    charts = {"energy": (figures.energy_by_component(summaries), f"energy per {summaries[0].inference}, by component")}
+    inference = summaries[0].inference
+    charts = {"energy": (figures.energy_by_component(summaries, inference), f"energy per {inference}, by component")}
     limits = figures.waterfall_limits(summaries)
     spans = spread.span_of([score for one in summaries if one.instances for score in one.instances.scores])
     edge_um = max(float(summary.costs.area_um2[1].sum()) for summary in summaries) ** 0.5

@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import matplotlib
 import numpy as np
@@ -100,8 +100,17 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def energy_by_component(summaries: Sequence[DeploymentSummary]) -> Figure:
-    """Energy of one frame, a bar for each chip cut into components; the thin line spans low to high."""
+class Billed(Protocol):
+    """What has a name and costs: a deployment, or an offer without one."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def costs(self) -> Costs: ...
+
+
+def energy_by_component(summaries: Sequence[Billed], inference: str = "frame") -> Figure:
+    """Energy of one inference, a bar for each chip cut into components; the thin line spans low to high."""
 
     top = max(summary.costs.energy_mJ[2] for summary in summaries)
     times, unit = energy_unit(top)
@@ -113,8 +122,7 @@ def energy_by_component(summaries: Sequence[DeploymentSummary]) -> Figure:
             low, mid, high = (times * energy_mJ for energy_mJ in costs.energy_mJ)
             axes.plot([low, high], [place + 0.36] * 2, color=INK, lw=1.0)
             axes.plot([low, mid, high], [place + 0.36] * 3, "|", color=INK, ms=4)
-        per = f"{unit} per {summaries[0].inference}"
-        axes.set(xlim=(0, top * times * 1.04), ylim=(len(summaries) - 0.45, -0.5), xlabel=per)
+        axes.set(xlim=(0, top * times * 1.04), ylim=(len(summaries) - 0.45, -0.5), xlabel=f"{unit} per {inference}")
         axes.set_yticks(range(len(summaries)), [summary.name for summary in summaries])
         _quiet(axes)
 

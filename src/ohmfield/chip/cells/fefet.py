@@ -6,11 +6,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from ohmfield.chip.anchors import Anchored, given
+from ohmfield.chip.anchors import Anchored, Spanned, given
 from ohmfield.chip.cells.resistive import READ_FRACTION, ResistiveCell
 from ohmfield.chip.lines import LINE_FF
 from ohmfield.chip.process import Process
-from ohmfield.quantities import PJ_PER_FJ, ActionCost, PartCost, Sourced, span
+from ohmfield.quantities import PJ_PER_FJ, ActionCost, PartCost, span
 from ohmfield.spec import knob, spec
 
 CELL_F2 = Anchored(
@@ -21,8 +21,8 @@ CELL_F2 = Anchored(
     ),
 )
 GATE_FF = given(0.1, "NVMExplorer sample FeFET cell: 0.1 fF").value
-WRITE_V = Sourced(span(3.0, 2.5, 4.0), "3 V gate pulse (Tan, arXiv 2103.08806; NVMExplorer)")
-WRITE_NS = Sourced(span(500.0, 250.0, 1340.0), "250 ns (Tan) to 1340 ns (NVMExplorer)")
+WRITE_V = Spanned("FeFET write voltage", span(3.0, 2.5, 4.0), "3 V gate pulse (Tan, arXiv 2103.08806; NVMExplorer)")
+WRITE_NS = Spanned("FeFET write time", span(500.0, 250.0, 1340.0), "250 ns (Tan) to 1340 ns (NVMExplorer)")
 # Four levels with Gray codes: Q(1 / (2 s)) 3/4 = 0.04 errors per bit at s = 0.31 level spacings, 10 % of the range.
 SINGLE_WRITE = 0.10
 
@@ -51,8 +51,8 @@ class FefetCell(ResistiveCell):
     def write(self, process: Process) -> ActionCost:
         """C V^2 of the gate and its share of the word line, per attempt; finer writes take more pulses (assumed)."""
         pulses = self.attempts() * SINGLE_WRITE / np.maximum(self.spread(), 1e-3)
-        pulse_pJ = (GATE_FF + LINE_FF.value()) * WRITE_V.value**2 * PJ_PER_FJ
-        return ActionCost(pulse_pJ * pulses, WRITE_NS.value * pulses)
+        pulse_pJ = (GATE_FF + LINE_FF.value()) * WRITE_V.value() ** 2 * PJ_PER_FJ
+        return ActionCost(pulse_pJ * pulses, WRITE_NS.value() * pulses)
 
     def part(self, process: Process) -> PartCost:
         return process.squares(CELL_F2.value())

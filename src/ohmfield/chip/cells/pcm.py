@@ -9,13 +9,13 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from ohmfield.chip.anchors import Anchored, given
+from ohmfield.chip.anchors import Anchored, Spanned, given
 from ohmfield.chip.array import Array
 from ohmfield.chip.cells.base import AgeingCell, Correlation
 from ohmfield.chip.cells.fits import polynomial
 from ohmfield.chip.process import Process
 from ohmfield.numerics import Noise
-from ohmfield.quantities import ActionCost, PartCost, Sourced, span, uniform
+from ohmfield.quantities import ActionCost, PartCost, span, uniform
 from ohmfield.spec import knob, spec
 
 CELL_F2 = Anchored(
@@ -26,9 +26,9 @@ CELL_F2 = Anchored(
     ),
 )
 # Lee, ISCA 2009, as in NVSim's sample cell: RESET 300 uA for 40 ns, SET 150 uA for 150 ns; both at 1.6 V (assumed).
-PULSE_PJ = Sourced(span(19.2, 9.6, 36.0), "RESET 300 uA x 40 ns or SET 150 uA x 150 ns, 1.6 V")
-PULSE_NS = Sourced(span(150.0, 40.0, 300.0), "SET pulse 150 ns, verify included")
-PULSES = Sourced(span(10.0, 5.0, 20.0), "10 pulses of iterative programming")
+PULSE_PJ = Spanned("PCM pulse energy", span(19.2, 9.6, 36.0), "RESET 300 uA x 40 ns or SET 150 uA x 150 ns, 1.6 V")
+PULSE_NS = Spanned("PCM pulse time", span(150.0, 40.0, 300.0), "SET pulse 150 ns, verify included")
+PULSES = Spanned("PCM pulses", span(10.0, 5.0, 20.0), "10 pulses of iterative programming")
 LEAST_RELATIVE = 1e-7  # conductance over the largest, below which a logarithm is taken there
 
 
@@ -189,8 +189,8 @@ class PcmCell(AgeingCell):
 
     def write(self, process: Process) -> ActionCost:
         """Pulses of iterative programming, the devices of a cell one after the other."""
-        pulses = PULSES.value * self._device.devices
-        return ActionCost(PULSE_PJ.value * pulses, PULSE_NS.value * pulses)
+        pulses = PULSES.value() * self._device.devices
+        return ActionCost(PULSE_PJ.value() * pulses, PULSE_NS.value() * pulses)
 
     def part(self, process: Process) -> PartCost:
         """Every device with its selector, in squares of the node name."""

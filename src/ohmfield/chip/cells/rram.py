@@ -6,10 +6,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from ohmfield.chip.anchors import Anchored, given
+from ohmfield.chip.anchors import Anchored, Spanned, given
 from ohmfield.chip.cells.resistive import LEAST_FRACTION, READ_FRACTION, ResistiveCell
 from ohmfield.chip.process import Process
-from ohmfield.quantities import PJ_PER_FJ, ActionCost, Number, PartCost, Sourced, span
+from ohmfield.quantities import PJ_PER_FJ, ActionCost, Number, PartCost, span
 from ohmfield.spec import knob, spec
 
 CELL_F2 = Anchored(
@@ -20,15 +20,15 @@ CELL_F2 = Anchored(
     ),
 )
 # No source at hand gives the write of one cell; 2 V pulses of 100 ns are the usual order.
-WRITE_V = Sourced(span(2.0, 1.5, 2.5), "2 V SET/RESET pulse")
-WRITE_NS = Sourced(span(100.0, 30.0, 300.0), "100 ns pulse, verify included")
+WRITE_V = Spanned("RRAM write voltage", span(2.0, 1.5, 2.5), "2 V SET/RESET pulse")
+WRITE_NS = Spanned("RRAM write time", span(100.0, 30.0, 300.0), "100 ns pulse, verify included")
 VERIFY_FRACTION = 0.02
 
 
 def pulse(g_max_uS: Number, pulses: Number) -> ActionCost:
     """`pulses` write pulses of one cell: V^2 G t each, at half of g_max."""
-    pulse_pJ = WRITE_V.value**2 * 0.5 * g_max_uS * WRITE_NS.value * PJ_PER_FJ
-    return ActionCost(pulse_pJ * pulses, WRITE_NS.value * pulses)
+    pulse_pJ = WRITE_V.value() ** 2 * 0.5 * g_max_uS * WRITE_NS.value() * PJ_PER_FJ
+    return ActionCost(pulse_pJ * pulses, WRITE_NS.value() * pulses)
 
 
 def cell_part(process: Process) -> PartCost:

@@ -7,13 +7,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ohmfield.chip.anchors import Spanned
 from ohmfield.chip.array import Array
 from ohmfield.chip.cells.base import AgeingCell
 from ohmfield.chip.cells.fits import between, polynomial
 from ohmfield.chip.lines import LINE_FF
 from ohmfield.chip.process import Process
 from ohmfield.numerics import Noise
-from ohmfield.quantities import PJ_PER_FJ, ActionCost, PartCost, Sourced, span
+from ohmfield.quantities import PJ_PER_FJ, ActionCost, PartCost, span
 from ohmfield.spec import InputError, knob, spec
 
 DAY_S = 86400.0
@@ -45,9 +46,9 @@ SHIFT_NA = (
 # fmt: on
 READ_NA = (12.58037, 215.36557)
 DAYS = tuple(float(day) for day in range(len(SPREAD_NA)))
-CELL_F2 = Sourced(span(33.0, 20.0, 60.0), "two-transistor cell, 33 F2")
-WRITE_V = Sourced(span(10.0, 7.0, 12.0), "10 V tunnelling pulse")
-WRITE_NS = Sourced(span(1e6, 1e5, 1e7), "1 ms pulse, verify included")
+CELL_F2 = Spanned("SONOS cell area", span(33.0, 20.0, 60.0), "two-transistor cell, 33 F2")
+WRITE_V = Spanned("SONOS write voltage", span(10.0, 7.0, 12.0), "10 V tunnelling pulse")
+WRITE_NS = Spanned("SONOS write time", span(1e6, 1e5, 1e7), "1 ms pulse, verify included")
 PULSES = 10.0
 
 
@@ -104,8 +105,8 @@ class SonosCell(AgeingCell):
 
     def write(self, process: Process) -> ActionCost:
         """C V^2 of the gate's share of its line per pulse: tunnelling draws next to no current."""
-        pulse_pJ = LINE_FF.value() * WRITE_V.value**2 * PJ_PER_FJ
-        return ActionCost(pulse_pJ * PULSES, WRITE_NS.value * PULSES)
+        pulse_pJ = LINE_FF.value() * WRITE_V.value() ** 2 * PJ_PER_FJ
+        return ActionCost(pulse_pJ * PULSES, WRITE_NS.value() * PULSES)
 
     def part(self, process: Process) -> PartCost:
-        return process.squares(CELL_F2.value)
+        return process.squares(CELL_F2.value())

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from torch import Tensor
 
-from ohmfield.chip.anchors import Anchored, given
+from ohmfield.chip.anchors import Anchored, given, seen
 from ohmfield.chip.array import Array
 from ohmfield.chip.cells.base import Cell
 from ohmfield.chip.lines import CAPACITOR_FF, LINE_FF
@@ -52,7 +52,9 @@ def six_transistor_um2(node_nm: Number) -> Span:
     """Area of one 6T bit cell, `[3, designs]`."""
     nodes = np.array(sorted(_CELL_F2), dtype=np.float64)
     squares = np.interp(np.log(node_nm), np.log(nodes), [_CELL_F2[int(node)] for node in nodes])
-    return span(1.0, 1 / 1.25, 1.25) * squares * (np.asarray(node_nm) / NM_PER_UM) ** 2
+    return (
+        seen("six-transistor cell area", span(1.0, 1 / 1.25, 1.25)) * squares * (np.asarray(node_nm) / NM_PER_UM) ** 2
+    )
 
 
 def write_bit(process: Process) -> ActionCost:

@@ -7,11 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from ohmfield.chip.anchors import Spanned
 from ohmfield.chip.process import Process
-from ohmfield.quantities import PJ_PER_FJ, ActionCost, Number, PartCost, Sourced, Span, span, within
+from ohmfield.quantities import PJ_PER_FJ, ActionCost, Number, PartCost, Span, span, within
 from ohmfield.spec import spec
 
-WIRE_FF_PER_UM = Sourced(within(0.2, 1.5), "hwcomponents-library: 0.2 fF/um for any node")
+WIRE_FF_PER_UM = Spanned("capacitance of a bus wire", within(0.2, 1.5), "hwcomponents-library: 0.2 fF/um for any node")
 # Of random bits half differ from the one before, and half of those charge the line.
 CHARGED_SHARE = 0.25
 

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from ohmfield.chip.anchors import seen
 from ohmfield.chip.links.base import Link
 from ohmfield.chip.process import Process
 from ohmfield.quantities import ActionCost, Number, PartCost, Span, span, within
@@ -65,10 +66,13 @@ class ChipLink(Link):
     def transfer(self, process: Process, bits: Number) -> ActionCost:
         port, many = PORTS[self.port], np.asarray(self.ports)
         moving_ns = np.asarray(bits) / _BITS_PER_BYTE / (port.bandwidth_GBps * many)
-        return ActionCost(port.pJ_per_bit * bits, port.latency_ns + moving_ns)
+        return ActionCost(
+            seen(f"{self.port} energy per bit", port.pJ_per_bit) * bits,
+            seen(f"{self.port} latency", port.latency_ns) + moving_ns,
+        )
 
     def part(self, process: Process) -> PartCost:
-        return process.powered(PORTS[self.port].area_mm2 * _UM2_PER_MM2).times(self.ports)
+        return process.powered(seen(f"{self.port} area", PORTS[self.port].area_mm2) * _UM2_PER_MM2).times(self.ports)
 
     @property
     def assumptions(self) -> tuple[str, ...]:

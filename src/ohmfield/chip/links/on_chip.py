@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ohmfield.chip.anchors import Anchored, gate_area, gate_energy
+from ohmfield.chip.anchors import Anchored, Spanned, gate_area, gate_energy
 from ohmfield.chip.links.base import WIRE_FF_PER_UM, Link, beats_ns, swing_pJ
 from ohmfield.chip.process import Process
 from ohmfield.quantities import ActionCost, Number, PartCost, Span, within
@@ -22,7 +22,7 @@ ROUTER_UM2 = Anchored(
 WIRE_UM2 = Anchored("bus area per wire", (gate_area(29.3, 32, "ISAAC design: tile bus, 29.3 um2 per wire, 32 nm"),))
 # Its 0.054 pJ per bit at 0.9 V is a wire of that length by `WIRE_FF_PER_UM`: what a wire's area is counted for.
 ISAAC_BUS_MM = 54.0 / (0.2e3 * 0.25 * 0.81)
-ROUTER_CYCLES = within(3.0, 2.0)  # assumed
+ROUTER_CYCLES = Spanned("cycles of a router", within(3.0, 2.0))  # assumed
 UM_PER_MM = 1e3
 
 
@@ -90,7 +90,7 @@ class Mesh(Link):
         """The last router hands the bits on, so there is one more of them than hops."""
         hops = self.num_hops()
         hop_pJ = process.gates_pJ(ROUTER_FJ.value()) * (hops + 1.0) + _wire_pJ(process, self.hop_mm) * hops
-        waits_ns = process.cycle_ns * ROUTER_CYCLES * (hops + 1.0)
+        waits_ns = process.cycle_ns * ROUTER_CYCLES.value() * (hops + 1.0)
         return ActionCost(hop_pJ * bits, waits_ns + beats_ns(process, bits, self.width_bits))
 
     def part(self, process: Process) -> PartCost:
@@ -105,7 +105,7 @@ class Mesh(Link):
 
 
 def _wire_pJ(process: Process, length_mm: Number) -> Span:
-    return swing_pJ(WIRE_FF_PER_UM.value * np.asarray(length_mm) * UM_PER_MM, process)
+    return swing_pJ(WIRE_FF_PER_UM.value() * np.asarray(length_mm) * UM_PER_MM, process)
 
 
 def _wires(process: Process, width_bits: Number, length_mm: Number) -> PartCost:

@@ -7,18 +7,20 @@ from typing import ClassVar
 
 import numpy as np
 
+from ohmfield.chip.anchors import Spanned
 from ohmfield.chip.links.base import Link, beats_ns, swing_pJ
 from ohmfield.chip.process import Process
 from ohmfield.quantities import ActionCost, Number, PartCost, Span, span
 from ohmfield.spec import knob, spec
 
 # A via of 5 um through 50 um of silicon, with its pad (assumed).
-TSV_FF = span(40.0, 15.0, 100.0)
-DRIVER_UM2 = span(4.0, 1.0, 16.0)  # driver, receiver and level shifter of one connection at 28 nm (assumed)
-DRIVER_FF = span(2.0, 1.0, 6.0)  # what it switches beside the via (assumed)
+TSV_FF = Spanned("capacitance of a via", span(40.0, 15.0, 100.0))
+# Driver, receiver and level shifter of one connection at 28 nm (assumed).
+DRIVER_UM2 = Spanned("area of a via's driver", span(4.0, 1.0, 16.0))
+DRIVER_FF = Spanned("capacitance of a via's driver", span(2.0, 1.0, 6.0))  # what it switches beside the via (assumed)
 # UCIe-3D, port logic included: 0.05 pJ per bit at 9 um, 0.01 at 1 um; a power law between. Bare pads need less: low.
 # Das Sharma, IEEE Hot Interconnects 2025, as reported by Converge Digest.
-BOND_PJ_AT_1_UM = span(0.01, 0.002, 0.02)
+BOND_PJ_AT_1_UM = Spanned("energy of a bond", span(0.01, 0.002, 0.02))
 BOND_EXPONENT = float(np.log(5.0) / np.log(9.0))
 
 
@@ -36,7 +38,7 @@ class _Stacked(Link):
     def _bit_pJ(self, process: Process) -> Span: ...
 
     def _drivers(self, process: Process) -> PartCost:
-        return process.powered(process.gates_um2(DRIVER_UM2)).times(self.connections)
+        return process.powered(process.gates_um2(DRIVER_UM2.value())).times(self.connections)
 
 
 @spec
@@ -47,7 +49,10 @@ class Tsv(_Stacked):
     pitch_um: float = knob("cost", 10.0, gt=0, le=200, doc="from one via to the next, keep-out included")
 
     def _bit_pJ(self, process: Process) -> Span:
-        return swing_pJ(TSV_FF, process) + swing_pJ(DRIVER_FF, process) * np.asarray(process.node_nm) / 28.0
+        return (
+            swing_pJ(TSV_FF.value(), process)
+            + swing_pJ(DRIVER_FF.value(), process) * np.asarray(process.node_nm) / 28.0
+        )
 
     def part(self, process: Process) -> PartCost:
         """Vias and drivers on one tier; vias do not leak."""
@@ -66,7 +71,7 @@ class HybridBond(_Stacked):
     kind: ClassVar[str] = "hybrid-bond"
 
     def _bit_pJ(self, process: Process) -> Span:
-        return BOND_PJ_AT_1_UM * np.asarray(self.pitch_um) ** BOND_EXPONENT
+        return BOND_PJ_AT_1_UM.value() * np.asarray(self.pitch_um) ** BOND_EXPONENT
 
     def part(self, process: Process) -> PartCost:
         """Drivers on one tier."""

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from ohmfield.chip.anchors import seen
 from ohmfield.chip.process import Process
 from ohmfield.quantities import ActionCost, Number, PartCost, Span, span, within
 from ohmfield.spec import knob, spec
@@ -94,6 +95,7 @@ class Dram:
         """Moving that many bits that lie together, in whole bursts."""
         figures = STANDARDS[self.standard]
         each_pJ = figures.pJ_per_bit if self.pJ_per_bit is None else _SPREAD * self.pJ_per_bit
+        each_pJ = seen("DRAM energy per bit", each_pJ)
         each_GBps = figures.bandwidth_GBps if self.bandwidth_GBps is None else np.asarray(self.bandwidth_GBps)
         burst = figures.burst_bits if self.burst_bits is None else np.asarray(self.burst_bits)
         moved = np.ceil(np.asarray(bits) / burst) * burst
@@ -102,4 +104,4 @@ class Dram:
     def part(self, process: Process) -> PartCost:
         """No area of the chip; what it draws when nothing moves, refresh included, as leakage."""
         idle_mW = STANDARDS[self.standard].idle_mW if self.idle_mW is None else _SPREAD * self.idle_mW
-        return PartCost(span(0.0), idle_mW * UW_PER_MW * np.asarray(self.channels))
+        return PartCost(span(0.0), seen("DRAM idle power", idle_mW) * UW_PER_MW * np.asarray(self.channels))

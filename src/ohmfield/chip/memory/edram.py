@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from ohmfield.chip import scaling
+from ohmfield.chip.anchors import seen
 from ohmfield.chip.library import TABLE_DEPTH_EXPONENT
 from ohmfield.chip.memory.base import Memory
 from ohmfield.chip.process import Process
@@ -45,10 +46,10 @@ class _Published(Memory):
         return ("scales with node and supply as gates do", "one macro, scaled to size and width as CACTI's SRAM is")
 
     def read(self, process: Process) -> ActionCost:
-        return self._access(process, self.macro.read_pJ)
+        return self._access(process, seen(f"{self.kind} energy of a read", self.macro.read_pJ))
 
     def write(self, process: Process) -> ActionCost:
-        return self._access(process, self.macro.write_pJ)
+        return self._access(process, seen(f"{self.kind} energy of a write", self.macro.write_pJ))
 
     def _access(self, process: Process, published_pJ: Span) -> ActionCost:
         macro = self.macro
@@ -56,20 +57,23 @@ class _Published(Memory):
         larger = np.asarray(self.kilobytes) / macro.kilobytes
         reference_fJ = published_pJ * 1e3 / scaling.digital_energy(macro.node_nm, macro.supply_V)
         energy_pJ = process.gates_pJ(reference_fJ * wider * (larger / wider) ** float(TABLE_DEPTH_EXPONENT[1, 0]))
-        reference_ns = macro.access_ns / scaling.delay(macro.node_nm, macro.supply_V)
+        reference_ns = seen(f"{self.kind} access time", macro.access_ns) / scaling.delay(macro.node_nm, macro.supply_V)
         return ActionCost(energy_pJ, process.delay_ns(reference_ns * larger**_ACCESS_EXPONENT))
 
     def part(self, process: Process) -> PartCost:
         macro = self.macro
         larger = np.asarray(self.kilobytes) / macro.kilobytes
-        area_um2 = process.gates_um2(macro.area_um2 / scaling.digital_area(macro.node_nm) * larger)
+        macro_um2 = seen(f"{self.kind} area", macro.area_um2)
+        leaks_uW = seen(f"{self.kind} leakage", macro.leakage_uW)
+        refresh_uW = seen(f"{self.kind} refresh", macro.refresh_uW)
+        area_um2 = process.gates_um2(macro_um2 / scaling.digital_area(macro.node_nm) * larger)
         over = np.asarray(process.supply_V) / macro.supply_V
         # Leaks as its area shrinks; a refresh is an access, so ~ its energy.
         shrunk = scaling.digital_area(process.node_nm) / scaling.digital_area(macro.node_nm)
-        leakage_uW = macro.leakage_uW * larger * shrunk * over * process.leakage
+        leakage_uW = leaks_uW * larger * shrunk * over * process.leakage
         cheaper = scaling.digital_energy(process.node_nm, process.supply_V)
         cheaper = cheaper / scaling.digital_energy(macro.node_nm, macro.supply_V)
-        return PartCost(area_um2, leakage_uW + macro.refresh_uW * larger * cheaper).times(self.banks)
+        return PartCost(area_um2, leakage_uW + refresh_uW * larger * cheaper).times(self.banks)
 
 
 @spec

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from ohmfield.chip import scaling
+from ohmfield.chip.anchors import Spanned
 from ohmfield.chip.memory import cacti
 from ohmfield.chip.memory.base import Memory
 from ohmfield.chip.process import Process
@@ -14,10 +15,11 @@ from ohmfield.quantities import ActionCost, PartCost, span, within
 from ohmfield.spec import spec
 
 # CACTI against CACTI of other versions and published macros differ by about this much.
-_SPREAD = within(1.0, 1.5)
-_AREA_SPREAD = within(1.0, 1.25)
+_SPREAD = Spanned("SRAM energy over CACTI", within(1.0, 1.5))
+_TIME_SPREAD = Spanned("SRAM time over CACTI", within(1.0, 1.5))
+_AREA_SPREAD = Spanned("SRAM area over CACTI", within(1.0, 1.25))
 # Low-power transistors; a high-performance process leaks an order more.
-_LEAKAGE_SPREAD = span(1.0, 1 / 3, 10.0)
+_LEAKAGE_SPREAD = Spanned("SRAM leakage over CACTI", span(1.0, 1 / 3, 10.0))
 _UM2_PER_MM2 = 1e6
 
 
@@ -40,7 +42,7 @@ class Sram(Memory):
         access_ns = cacti.by_node(cacti.ACCESS_NS, self.kilobytes, node, cacti.delay_beyond(node))
         over_nominal = np.asarray(process.supply_V) / scaling.nominal_V(node)
         latency_ns = access_ns * over_nominal**-scaling.DELAY_SUPPLY_EXPONENT
-        return ActionCost(_SPREAD * energy_pJ * over_nominal**2, _SPREAD * latency_ns)
+        return ActionCost(_SPREAD.value() * energy_pJ * over_nominal**2, _TIME_SPREAD.value() * latency_ns)
 
     def part(self, process: Process) -> PartCost:
         node = process.node_nm
@@ -48,5 +50,5 @@ class Sram(Memory):
         area_mm2 = area_mm2 * cacti.by_word(cacti.AREA_BY_WORD, self.kilobytes, self.word_bits)
         leakage_uW = cacti.by_node(cacti.LEAKAGE_UW, self.kilobytes, node, cacti.leakage_beyond(node))
         leakage_uW = leakage_uW * np.asarray(process.supply_V) / scaling.nominal_V(node) * process.leakage
-        bank = PartCost(_AREA_SPREAD * area_mm2 * _UM2_PER_MM2, _LEAKAGE_SPREAD * leakage_uW)
+        bank = PartCost(_AREA_SPREAD.value() * area_mm2 * _UM2_PER_MM2, _LEAKAGE_SPREAD.value() * leakage_uW)
         return bank.times(self.banks)

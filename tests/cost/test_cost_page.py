@@ -1,0 +1,30 @@
+"""The page *Price a model* says what is true: its blocks run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from test_house import ROOT, Block, blocks, run_line
+
+BLOCKS = blocks((ROOT / "docs" / "cost.md").read_text())
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=[f"line{block.line}" for block in BLOCKS])
+def test_a_block_of_the_page_runs(block: Block, tmp_path: Path) -> None:
+    if block.language == "bash":
+        for line in block.text.splitlines():
+            run_line(line, tmp_path)
+        return
+    done = subprocess.run([sys.executable, "-c", block.text], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "load of processors" in done.stdout
+
+
+def test_the_page_is_written_where_it_says(tmp_path: Path) -> None:
+    line = next(line for block in BLOCKS for line in block.text.splitlines() if "--out bill" in line)
+    run_line(line, tmp_path)
+    assert {path.name for path in (tmp_path / "bill").iterdir()} == {"bill.html", "bill.csv", "bill.json"}
