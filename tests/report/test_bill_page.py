@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import numpy as np
 import pytest
 
 from ohmfield.chip.files import load_baseline, load_chip
+from ohmfield.chip.memory.dram import Dram
 from ohmfield.cost.peaks import peaks, points
 from ohmfield.cost.price import price
-from ohmfield.mapping.place import HOST
+from ohmfield.mapping.place import HOST, place
 from ohmfield.mapping.tokens import prefill
 from ohmfield.networks.transformers import transformer
 from ohmfield.quantities import MID
@@ -122,3 +124,10 @@ def test_operators_lie_below_their_roofs(offers: list[Offer]) -> None:
         host = next(peak for peak in peaks(chip, placement) if peak.name == HOST)  # type: ignore[arg-type]
         for point in (point for point in found if point.unit == HOST):
             assert point.gops <= host.GBps * point.ops_per_byte * (1 + 1e-9)
+
+
+def test_the_roof_of_dram_is_that_of_its_standard() -> None:
+    chip = replace(load_chip("dcim-28nm"), dram=Dram(standard="lpddr5", channels=2))
+    placement = place(LOAD.shapes, chip)
+    roof = next(peak for peak in peaks(chip, placement) if peak.name == "dram")
+    assert roof.GBps == pytest.approx(2 * 51.2)

@@ -121,8 +121,8 @@ def _radiance(command: Cost) -> Workload:
     if not height_width:
         raise InputError(f"--size {command.size!r}: write width x height, such as 800x800")
     width, height = map(int, height_width.groups())
-    rates = {"samples_per_ray": command.samples_per_ray, "steps_per_ray": command.steps_per_ray}
-    return radiance_frame(width, height, **rates, why=STATED)
+    samples, steps = command.samples_per_ray, command.steps_per_ray
+    return radiance_frame(width, height, samples_per_ray=samples, steps_per_ray=steps, why=STATED)
 
 
 def _transformer(model: Transformer | Clip, command: Cost) -> Workload:

@@ -6,13 +6,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ohmfield.chip.chip import Chip
-from ohmfield.chip.units import Crossbar, Unit
+from ohmfield.chip.units import Crossbar, DigitalCim, Unit
 from ohmfield.cost.actions import processor_work
 from ohmfield.cost.bill import Bill
 from ohmfield.mapping.place import HOST
 from ohmfield.mapping.tile import geometry
 from ohmfield.mapping.workload import Operator, Placement, Workload
 from ohmfield.quantities import MID, Number
+
+_DRAM_BITS = 2**20  # a transfer of many bursts
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,16 @@ def peaks(chip: Chip, placement: Placement) -> tuple[Peak, ...]:
     read = buffer.read(chip.process)
     made.append(Peak("buffer", GBps=float(buffer.word_bits * buffer.banks) / 8.0 / float(read.latency_ns[MID, 0])))
     if chip.dram:
-        made.append(Peak("dram", GBps=float(chip.dram.bandwidth_GBps)))
+        made.append(Peak("dram", GBps=_DRAM_BITS / 8.0 / float(chip.dram.transfer(_DRAM_BITS).latency_ns[MID, 0])))
     return tuple(made)
 
 
 def _planes(unit: Unit, input_bits: Number) -> Number:
     """Reads of one input vector, one after the other: a digit each."""
-    return unit.dac.num_planes(input_bits, signed=True) if isinstance(unit, Crossbar) else unit.digits(input_bits)
+    if isinstance(unit, Crossbar):
+        return unit.dac.num_planes(input_bits, signed=True)
+    assert isinstance(unit, DigitalCim)  # `place` has refused others
+    return unit.digits(input_bits)
 
 
 def points(bill: Bill, workload: Workload, placement: Placement) -> tuple[Point, ...]:

@@ -7,7 +7,6 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -37,7 +36,7 @@ class Offer:
         """Name of the chip or processor."""
         return self.priced.name
 
-    @cached_property
+    @property
     def costs(self) -> Costs:
         """The bill as the figures of a report take it."""
         return costs_of(self.priced.bill)
