@@ -26,7 +26,7 @@ from ohmfield.mapping.place import place
 from ohmfield.mapping.staying import Placed, placed, staying
 from ohmfield.mapping.trace import trace
 from ohmfield.mapping.workload import Placement, Workload
-from ohmfield.numerics import Noise
+from ohmfield.numerics import Noise, spread
 from ohmfield.signals.examples import Examples
 from ohmfield.signals.points import Points
 from ohmfield.simulate.batch import Batch
@@ -160,8 +160,8 @@ class Deployment:
 
     def layer_losses(self, num: int = VECTORS) -> dict[str, dict[str, float]]:
         """Which layer loses how much to which cause, on `num` of the inputs, evenly spread: see `waterfall`."""
-        every = max(1, len(self.given.inputs) // num)
-        return layer_losses(self.module, self.chip, self.programmed, self.given.inputs[::every][:num])
+        inputs = self.given.inputs
+        return layer_losses(self.module, self.chip, self.programmed, inputs[spread(len(inputs), num)])
 
 
 def deploy(

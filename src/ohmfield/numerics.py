@@ -20,6 +20,22 @@ def round_half_up(value: Tensor) -> Tensor:
     return torch.floor(value + 0.5)
 
 
+def spread(count: int, most: int) -> np.ndarray:
+    """Numbers of `most` of `count` things, rising and evenly spread, yet in step with nothing.
+
+    Multiples of the golden ratio: a fixed stride meets the same column of an image again and again.
+
+    >>> spread(10, 4)
+    array([0, 2, 6, 8])
+    """
+    if count <= most:
+        return np.arange(count)
+    chosen = np.unique((np.arange(most) * 0.6180339887498949 % 1.0 * count).astype(np.int64))
+    if len(chosen) < most:  # two fell on one
+        chosen = np.union1d(chosen, np.setdiff1d(np.arange(count), chosen)[: most - len(chosen)])
+    return chosen
+
+
 class _StraightThrough(torch.autograd.Function):
     """Forward takes `hard`; backward hands the gradient to `soft` where `inside`."""
 

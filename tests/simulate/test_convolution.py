@@ -16,6 +16,7 @@ from ohmfield.chip.units import DigitalCim
 from ohmfield.mapping.place import place
 from ohmfield.mapping.tile import tile
 from ohmfield.mapping.trace import trace
+from ohmfield.numerics import spread
 from ohmfield.simulate import convolution
 from ohmfield.simulate.convert import chip_layers, convert, convert_unchanged
 from ohmfield.simulate.convolution import ChipConv, ChipGroups
@@ -178,7 +179,7 @@ def test_windows_are_those_of_torch() -> None:
         assert torch.equal(channels_first.reshape(unfolded.shape).float(), unfolded)
         few = part.input_codes(x, 7)
         every = part.input_codes(x)
-        assert torch.equal(few, every[:: len(every) // 7][:7])
+        assert torch.equal(few, every[spread(len(every), 7)])
 
 
 def test_what_cannot_be_run_is_named() -> None:

@@ -15,6 +15,7 @@ from ohmfield.chip.chip import Chip
 from ohmfield.chip.units import Crossbar
 from ohmfield.compress.quantise import PERCENTILE, Rule
 from ohmfield.mapping.slice import slice_weights
+from ohmfield.numerics import spread
 from ohmfield.simulate.columns import bank_steps, with_columns
 from ohmfield.simulate.conversion import Causes, output_step, signed_conversion
 from ohmfield.simulate.convert import chip_layers
@@ -114,7 +115,7 @@ def layer_inputs(
 
 def _spread(codes: Int[np.ndarray, "vectors inputs"], most: int) -> Int[np.ndarray, "some inputs"]:
     """`most` of them, evenly spread."""
-    return codes[:: max(1, len(codes) // most)][:most]
+    return codes[spread(len(codes), most)]
 
 
 def histograms(

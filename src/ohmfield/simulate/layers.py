@@ -20,7 +20,7 @@ from ohmfield.chip.digital import ActivationUnit, GatherUnit
 from ohmfield.chip.fixed import dyadic, requantise
 from ohmfield.chip.gather_twin import axis_weights, interpolate
 from ohmfield.chip.twins import activate, output_word
-from ohmfield.numerics import Grid, straight_through
+from ohmfield.numerics import Grid, spread, straight_through
 from ohmfield.simulate.choose import exact_product, measures_sums
 from ohmfield.simulate.driven_cells import DrivenCells
 from ohmfield.simulate.formats import ActivationFormat, GatherFormat, LinearFormat, TableFormat
@@ -93,12 +93,12 @@ class ChipLinear(nn.Module):
     def input_codes(self, x: Float[Tensor, "*shape"], most: int | None = None) -> Int[Tensor, "vectors inputs"]:
         """int32 codes of the vectors that `x` makes; `most` of them if given, evenly spread."""
         codes = self.integers(x.detach())
-        every, parts = 1, []
-        if most is not None:
-            every = max(1, self.num_vectors(codes) // most)
+        count = self.num_vectors(codes)
+        chosen, parts = spread(count, count if most is None else most), []
         for rows, vectors in self.vectors(codes):
-            parts.append(torch.from_numpy(vectors[-rows.start % every :: every].copy()))
-        return torch.cat(parts)[:most]
+            here = chosen[np.searchsorted(chosen, rows.start) : np.searchsorted(chosen, rows.stop)]
+            parts.append(torch.from_numpy(vectors[here - rows.start]))
+        return torch.cat(parts)
 
     def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*out"]:
         """Words of the output, as exact float32 values."""
