@@ -40,7 +40,7 @@ ROWS, OUTPUTS, SLICES, PLANES = 256, 256, 4, 8
 BANK_WEIGHTS = 4 ** np.arange(SLICES)
 WIDTHS, SIDE, TILE = (2, 256, 256, 256, 3), 512, 1024  # the field, its points and how many pass at a time
 FIELD_STEPS = (1, 2, 2, 2)  # of its layers, whose column sums spread by some twenty levels; of two inputs by less
-PORTABLE = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ""}
+PORTABLE = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2"}
 
 
 def layer(

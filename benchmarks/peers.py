@@ -58,7 +58,7 @@ Product = Callable[[np.ndarray], np.ndarray]
 WIDTHS = (2, 256, 256, 256, 3)
 FIELD_STEPS = (1, 2, 2, 2)  # levels per step, so that few sums clip
 # A processor with AVX2, no AVX-512 and no VNNI: for us, and for the libraries of the peer
-PORTABLE = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ""}
+PORTABLE = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2"}
 PORTABLE_PEER = {"OPENBLAS_CORETYPE": "Haswell", "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR"}
 
 

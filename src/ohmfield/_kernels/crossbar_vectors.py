@@ -1,8 +1,9 @@
 """Compiled parts of the fused analog product: lanes are input vectors, and columns are scalars of the loop.
 
-One index per vector and input bit holds that bit of a few rows (6 or 5); one vector register holds, for one column,
+One index per vector and input bit holds that bit of a few rows (6, 5 or 4); one vector register holds, for one column,
 the sum of those rows for every index. A permutation by index looks up 64 or 32 vectors at once, an addition collects
-them. Without that instruction an index is a mask of one row, and the level of the column is added where it is set.
+them. Without such an instruction an index is a mask of one row, and the level of the column is added where it is set.
+(Counting the set bits of `weights & inputs` would serve cells of one bit alone, with twice the instructions.)
 
 Vector loads and stores go to addresses, so every buffer is an argument: Numba frees a local array after its last use.
 """
@@ -24,18 +25,19 @@ COLUMNS, BITS = 4, 4  # accumulated side by side: 16 sums, their 4 tables and an
 BLOCK = 2  # times so many columns: tables stay in the first-level cache while the vectors of a job pass
 DECLARED = getattr(config, "CPU_FEATURES", None)  # NUMBA_CPU_FEATURES, or what NUMBA_CPU_NAME=generic implies
 FEATURES = get_host_cpu_features() if DECLARED is None else DECLARED
-LOOKUP = {8: "+avx512vbmi" in FEATURES, 16: "+avx512bw" in FEATURES}  # by bits of a sum
+WHOLE = {8: "+avx512vbmi" in FEATURES, 16: "+avx512bw" in FEATURES}  # by bits of a sum: permutes a whole vector
+LOOKUP = {8: WHOLE[8] or "+avx2" in FEATURES, 16: WHOLE[16]}  # the older instruction looks up one of 16 bytes
 I8, I16, I32, I64 = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64)
 
 
 def rows_per_entry(bits: int) -> int:
     """Rows that one index stands for, where sums have 8 or 16 `bits`."""
-    return {8: 6, 16: 5}[bits] if LOOKUP[bits] else 1
+    return ({8: 6, 16: 5}[bits] if WHOLE[bits] else 4) if LOOKUP[bits] else 1
 
 
 def entry_bytes(bits: int) -> int:
-    """Size of what one column holds for one entry: a vector of sums, or the level of a row."""
-    return BYTES if LOOKUP[bits] else bits // 8
+    """Size of what one column holds for one entry: a sum for every index, or the level of a row."""
+    return (BYTES if WHOLE[bits] else 16) if LOOKUP[bits] else bits // 8
 
 
 def _at(builder, base, offset, kind):
@@ -64,11 +66,12 @@ def _accumulate(element, wide):
     `runs[r + 1]`; `sums` [columns, bits, lanes] has its columns `sums_step` bytes apart.
     """
     size = element.width // 8
-    lookup = LOOKUP[element.width]
-    parts, side = (1, COLUMNS) if lookup else (2, 2)  # sixteen 256-bit registers hold 8 sums, a mask and two levels
+    whole, lookup = WHOLE[element.width], LOOKUP[element.width]
+    parts, side = (1, COLUMNS) if whole else (2, 2)  # sixteen 256-bit registers hold 8 sums, an index and two tables
     lanes = BYTES // size // parts
     vector, target = ir.VectorType(element, lanes), ir.VectorType(wide, lanes)
-    permute = f"llvm.x86.avx512.permvar.{'qi' if size == 1 else 'hi'}.512"
+    permute = f"llvm.x86.avx512.permvar.{'qi' if size == 1 else 'hi'}.512" if whole else "llvm.x86.avx2.pshuf.b"
+    sixteen, twice = ir.VectorType(element, 16), ir.Constant(ir.VectorType(I32, 32), [*range(16)] * 2)
 
     def one_run(builder, table, column_step, index, entry_step, begin, count, held, part, column):
         with cgutils.for_range(builder, count) as loop:
@@ -78,8 +81,11 @@ def _accumulate(element, wide):
             held_tables = []
             for c in range(side):
                 offset = builder.mul(column_step, ir.Constant(I64, column + c))
-                if lookup:
+                if whole:
                     held_tables.append(builder.load(_at(builder, own, offset, vector), align=BYTES))
+                elif lookup:
+                    sums = builder.load(_at(builder, own, offset, sixteen), align=16)
+                    held_tables.append(builder.shuffle_vector(sums, sums, twice))
                 else:
                     held_tables.append(_splat(builder, builder.load(_at(builder, own, offset, element)), lanes))
             for bit in range(BITS):
