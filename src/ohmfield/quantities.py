@@ -7,6 +7,7 @@ chip (designs = 1) or a million (`columns` puts arrays behind the same attribute
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,8 @@ BOLTZMANN_J_PER_K = 1.380649e-23
 Span = np.ndarray
 # One design's value, or an array of many.
 Number = float | int | np.number | np.ndarray
+# A whole number: an int for one design, whole floats in an array for many. What asks for one design takes it as an int.
+Count = Any
 
 
 def span(mid: float, low: float | None = None, high: float | None = None) -> Span:
@@ -89,7 +92,7 @@ class Mixed(Exception):
         self.mask = mask
 
 
-def uniform(condition: bool | np.ndarray) -> bool:
+def uniform(condition: Any) -> bool:
     """`condition` as a bool, where a value decides what is counted at all; `Mixed` where designs differ in it.
 
     >>> uniform(np.array([True, True])), uniform(3 > 4)
@@ -105,7 +108,7 @@ def uniform(condition: bool | np.ndarray) -> bool:
     raise Mixed(known)
 
 
-def ceil_div(value: Number, by: Number) -> Number:
+def ceil_div(value: Number, by: Number) -> Count:
     """`ceil(value / by)` of whole numbers: an int of ints, floats of arrays.
 
     >>> ceil_div(7, 2), ceil_div(np.array([7.0, 8.0]), 2)
@@ -116,14 +119,14 @@ def ceil_div(value: Number, by: Number) -> Number:
     return np.ceil(np.asarray(value) / by)
 
 
-def floor_div(value: Number, by: Number) -> Number:
+def floor_div(value: Number, by: Number) -> Count:
     """`floor(value / by)` of whole numbers, in the manner of `ceil_div`."""
     if isinstance(value, int) and isinstance(by, int):
         return value // by
     return np.floor(np.asarray(value) / by)
 
 
-def largest(first: Number, *others: Number) -> Number:
+def largest(first: Count, *others: Count) -> Count:
     """The largest of numbers, element by element where one is an array."""
     for other in others:
         both_plain = isinstance(first, int | float) and isinstance(other, int | float)
@@ -131,7 +134,7 @@ def largest(first: Number, *others: Number) -> Number:
     return first
 
 
-def smallest(first: Number, *others: Number) -> Number:
+def smallest(first: Count, *others: Count) -> Count:
     """The smallest of numbers, element by element where one is an array."""
     for other in others:
         both_plain = isinstance(first, int | float) and isinstance(other, int | float)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from ohmfield.chip.chains import rises
+from ohmfield.chip.digital_cim import TREE_ACTIVITY, DigitalCim
 from ohmfield.chip.process import Process
-from ohmfield.chip.units import TREE_ACTIVITY, DigitalCim
 
 PROCESS = Process(node_nm=28, supply_V=0.9, clock_GHz=0.1)
 SIMULATED = json.loads((Path(__file__).parents[2] / "benchmarks" / "results" / "glitches.json").read_text())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,14 +82,14 @@ def test_a_grid_of_knobs_copies_and_bits_is_each_design_alone():
     assert len(table) == 3 * 2**5
     fits = 0
     for row in table.rows():
-        bits = {name: int(row[name]) for name in ("weight_bits", "input_bits")}
+        bits: dict[str, Any] = {name: int(row[name]) for name in ("weight_bits", "input_bits")}
         made = with_values(chip, {path: row[path] for path in grid if path.startswith("units")})
         if row["why"]:
             assert np.isnan(row["energy_mJ"])
             with pytest.raises(InputError, match="arrays"):
-                place(NETWORK.shapes, made, **bits, allow_waves=False)
+                place(NETWORK.shapes, made, bits["weight_bits"], bits["input_bits"], allow_waves=False)
             continue
-        placed = place(NETWORK.shapes, made, **bits, allow_waves=False)
+        placed = place(NETWORK.shapes, made, bits["weight_bits"], bits["input_bits"], allow_waves=False)
         fits += 1
         bill = evaluate(made, NETWORK, placed)
         assert row["energy_mJ"] == pytest.approx(bill.energy_mJ[1], rel=1e-12)

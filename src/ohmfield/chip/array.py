@@ -9,7 +9,7 @@ import numpy as np
 
 from ohmfield.chip.readout import ReadoutName
 from ohmfield.chip.wires import Wires
-from ohmfield.quantities import Number, ceil_div, largest, uniform
+from ohmfield.quantities import Count, Number, ceil_div, largest, uniform
 from ohmfield.spec import InputError, knob, spec
 
 EncodingName = Literal["differential", "offset", "twos_complement", "column_flip", "ternary", "xnor", "two_level"]
@@ -132,7 +132,7 @@ class Array:
         return self.readout == "voltage_average"
 
     @property
-    def column_factor_bits(self) -> Number:
+    def column_factor_bits(self) -> Count:
         """Bits of the factor that each code is multiplied by; 0 where there is none."""
         return self.factor_bits if self.averages and self.factor_bits is not None else 0
 
@@ -153,7 +153,7 @@ class Array:
         if only is None and uniform(weight_bits < 2):
             raise InputError(f"{self.encoding} weights need 2 bits or more, for 1 use array.encoding xnor", name)
 
-    def num_slices(self, weight_bits: Number) -> Number:
+    def num_slices(self, weight_bits: Count) -> Count:
         """Cells that hold one (side of a) weight of b bits.
 
         `ceil((b - 1) / c)` in pairs, `ceil(b / c)` with an offset; two's complement keeps the sign bit in a column of
@@ -163,10 +163,10 @@ class Array:
         magnitude = ceil_div(weight_bits - sign, self.cell_bits)
         return largest(1, magnitude) if self.encoding != "twos_complement" else 1 + magnitude
 
-    def columns_per_weight(self, weight_bits: Number) -> Number:
+    def columns_per_weight(self, weight_bits: Count) -> Count:
         """Physical columns of one weight."""
         return self.num_slices(weight_bits) * self.written.sides
 
-    def conversions_per_weight(self, weight_bits: Number) -> Number:
+    def conversions_per_weight(self, weight_bits: Count) -> Count:
         """Conversions of one weight column per row group and plane."""
         return self.num_slices(weight_bits) * (1 if self.converts_pairs else self.written.sides)

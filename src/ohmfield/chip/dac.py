@@ -10,7 +10,7 @@ from ohmfield.chip import library
 from ohmfield.chip.lines import DAC_FF, DAC_UM2, DRIVER_FF, DRIVER_UM2, LINE_FF
 from ohmfield.chip.process import Process
 from ohmfield.chip.scaling import REFERENCE_V
-from ohmfield.quantities import ActionCost, Number, PartCost, ceil_div, uniform
+from ohmfield.quantities import ActionCost, Count, Number, PartCost, ceil_div, uniform
 from ohmfield.spec import knob, spec
 
 SignedDrive = Literal["twos_complement", "sign_magnitude", "sign_magnitude_two_pass", "none"]
@@ -60,7 +60,7 @@ class Dac:
         """Whether a digit of that layer can be negative."""
         return signed_input and self.bipolar
 
-    def num_planes(self, input_bits: Number, signed: bool = False) -> Number:
+    def num_planes(self, input_bits: Count, signed: bool = False) -> Count:
         """Digits of one input, read in turn: `ceil(b / bits)`, or of its magnitude, once or for each sign.
 
         >>> [Dac(signed=drive).num_planes(8, signed=True) for drive in ("sign_magnitude", "sign_magnitude_two_pass")]

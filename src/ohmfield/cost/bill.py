@@ -27,8 +27,8 @@ class Efficiency:
 
     tops_per_W: Range
     precision: str
-    utilisation: float  # share of the weight cells that hold a weight in use
-    activity: float  # share of the largest input digit sum that is driven
+    utilisation: Number  # share of the weight cells that hold a weight in use
+    activity: Number  # share of the largest input digit sum that is driven
     boundary: str
 
 

@@ -261,7 +261,7 @@ class _Billing:
 
     def _gather(self, operator: Operator) -> None:
         """Addresses, or interpolated levels; a lane works at a level per clock."""
-        chip, gather = self.chip, self.chip.gather
+        gather = self.chip.gather
         assert gather is not None  # `place` has looked
         if operator.kind == "address":
             action, uses = self.price(gather.address, operator.inputs), operator.reads
@@ -270,7 +270,7 @@ class _Billing:
             action = self.price(gather.interpolate, operator.inputs, operator.outputs)
             uses = operator.vectors
         self.ledger.spend(operator.id, GATHER, action, uses * self.workload.items)
-        self._pipeline(operator.id, f"{GATHER}:{operator.kind}", action, operator.vectors, chip.gather.lanes)
+        self._pipeline(operator.id, f"{GATHER}:{operator.kind}", action, operator.vectors, gather.lanes)
 
     def _activation(self, operator: Operator) -> None:
         """Values through the activation unit, on their way from the requantiser to the buffer."""
@@ -326,7 +326,7 @@ class _Billing:
             name, component, action.latency_ns, uses * self.workload.items / banks, np.ceil(uses / banks)
         )
 
-    def _pipeline(self, name: str, stage: str, action: ActionCost, values: float, lanes: Number) -> None:
+    def _pipeline(self, name: str, stage: str, action: ActionCost, values: Number, lanes: Number) -> None:
         """`values` per item through `lanes` pipelines, one value a clock each; its depth is passed once."""
         cycle_ns = self.chip.process.cycle_ns
         self.ledger.occupy(name, stage, cycle_ns, values * self.workload.items / lanes, np.ceil(values / lanes))

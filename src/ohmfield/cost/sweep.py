@@ -99,8 +99,8 @@ class Table:
         data = self.data()
         if path.suffix == ".parquet":
             try:
-                import pyarrow
-                import pyarrow.parquet
+                import pyarrow  # type: ignore[reportMissingImports]
+                import pyarrow.parquet  # type: ignore[reportMissingImports]
             except ImportError:
                 raise InputError(
                     f"{path}: Parquet needs pyarrow: pip install 'ohmfield[parquet]', or write .csv"
@@ -278,10 +278,12 @@ class _Run:
             name: _one(value) if _is_other(value) or (value == value[0]).all() else value
             for name, value in values.items()
         }
-        bits = self.numerics | {name: held.pop(name) for name in NUMERICS if name in held}
+        bits: dict[str, Any] = self.numerics | {name: held.pop(name) for name in NUMERICS if name in held}
         made = columns(self.chip, held)
         shapes = self.workload.shapes
-        placement = place(shapes, made, **bits, copies=self.copies, allow_waves=self.allow_waves)
+        placement = place(
+            shapes, made, bits["weight_bits"], bits["input_bits"], copies=self.copies, allow_waves=self.allow_waves
+        )
         return evaluate(made, self.workload, placement, by_operator=False)
 
 

@@ -14,7 +14,7 @@ from ohmfield.chip.stages import FUNCTIONS
 from ohmfield.chip.units import Crossbar, DigitalCim
 from ohmfield.mapping.tile import Tiling, tile
 from ohmfield.mapping.workload import Operator, Placement, Shapes, Site
-from ohmfield.quantities import Number, ceil_div, largest, smallest, uniform
+from ohmfield.quantities import Count, Number, ceil_div, largest, smallest, uniform
 from ohmfield.spec import InputError
 
 HOST = "host"
@@ -43,8 +43,8 @@ class _Layer:
 def place(
     shapes: Shapes,
     chip: Chip,
-    weight_bits: Number = 8,
-    input_bits: Number = 8,
+    weight_bits: Count = 8,
+    input_bits: Count = 8,
     copies: Literal["fit"] | int = "fit",
     *,
     allow_waves: bool = True,
@@ -121,7 +121,7 @@ def _digital_home(operator: Operator, chip: Chip) -> str:
     return HOST
 
 
-def _by_unit(shapes: Shapes, chip: Chip, weight_bits: Number) -> dict[str, list[_Layer]]:
+def _by_unit(shapes: Shapes, chip: Chip, weight_bits: Count) -> dict[str, list[_Layer]]:
     """The linear operators of each unit, tiled, in running order. Calls of one module share its arrays."""
     linear = [operator for operator in shapes.operators if operator.kind == "linear"]
     units: dict[str, list[_Layer]] = {}
@@ -144,7 +144,7 @@ def _stored(layers: Iterable[_Layer]) -> dict[str, _Layer]:
     return stored
 
 
-def _too_large(name: str, layers: list[_Layer], num_arrays: Number) -> tuple[str, str]:
+def _too_large(name: str, layers: list[_Layer], num_arrays: Count) -> tuple[str, str]:
     """What to say, and of whom, where weights would have to be written in waves."""
     stored = _stored(layers)
     needed = sum(layer.tiling.arrays for layer in stored.values())
@@ -161,7 +161,7 @@ def product_unit(chip: Chip) -> str | None:
     return next((name for name, unit in chip.units.items() if isinstance(unit, DigitalCim)), None)
 
 
-def product_arrays(shapes: Shapes, chip: Chip, weight_bits: Number) -> dict[str, Number]:
+def product_arrays(shapes: Shapes, chip: Chip, weight_bits: Count) -> dict[str, Count]:
     """Arrays kept for products of activations, by unit: what the largest needs. They take turns there."""
     name = product_unit(chip)
     products = [operator for operator in shapes.operators if operator.kind == "product"]
@@ -171,7 +171,7 @@ def product_arrays(shapes: Shapes, chip: Chip, weight_bits: Number) -> dict[str,
     return {name: smallest(largest(*needed), chip.units[name].num_arrays)}
 
 
-def _product_site(operator: Operator, chip: Chip, weight_bits: Number) -> Site:
+def _product_site(operator: Operator, chip: Chip, weight_bits: Count) -> Site:
     """A product larger than its unit is written in turns."""
     name = product_unit(chip)
     if name is None:
@@ -181,7 +181,7 @@ def _product_site(operator: Operator, chip: Chip, weight_bits: Number) -> Site:
     return Site(operator.id, name, cut.row_blocks, cut.column_blocks, wave_span=turns, cut=cut)
 
 
-def _place_unit(name: str, layers: list[_Layer], chip: Chip, copies: Literal["fit"] | int, kept: Number) -> list[Site]:
+def _place_unit(name: str, layers: list[_Layer], chip: Chip, copies: Literal["fit"] | int, kept: Count) -> list[Site]:
     """Sites of the layers on one unit, of whose arrays so many are kept for other things."""
     unit, stored = chip.units[name], _stored(layers)
     num_arrays = largest(1, unit.num_arrays * chip.num_chips - kept)
@@ -228,7 +228,7 @@ def _place_unit(name: str, layers: list[_Layer], chip: Chip, copies: Literal["fi
     return sites
 
 
-def _asked(copies: int, stored: dict[str, _Layer], num_arrays: Number, max_copies: Number, name: str) -> int:
+def _asked(copies: int, stored: dict[str, _Layer], num_arrays: Count, max_copies: Number, name: str) -> int:
     """`copies`, if it can be had."""
     needed = copies * sum(layer.tiling.arrays for layer in stored.values())
     if copies < 1 or uniform(copies > max_copies):
@@ -242,7 +242,7 @@ def _asked(copies: int, stored: dict[str, _Layer], num_arrays: Number, max_copie
     return copies
 
 
-def _fit_copies(stored: dict[str, _Layer], spare: Number, max_copies: Number) -> dict[str, Number]:
+def _fit_copies(stored: dict[str, _Layer], spare: Count, max_copies: Count) -> dict[str, Count]:
     """Copies per module path: each spare array goes to the layer that takes longest at that point."""
     if any(np.size(given) > 1 for given in (spare, max_copies, *(layer.tiling.arrays for layer in stored.values()))):
         return _fit_copies_of_many(stored, spare, max_copies)
@@ -260,7 +260,7 @@ def _fit_copies(stored: dict[str, _Layer], spare: Number, max_copies: Number) ->
     return dict(copies)
 
 
-def _fit_copies_of_many(stored: dict[str, _Layer], spare: Number, max_copies: Number) -> dict[str, Number]:
+def _fit_copies_of_many(stored: dict[str, _Layer], spare: Count, max_copies: Count) -> dict[str, Count]:
     """The same for many designs at once: in every round each design gives to its slowest layer, or is done with it."""
     if np.max(max_copies) == 1:
         return dict.fromkeys(stored, 1)

@@ -11,7 +11,7 @@ from jaxtyping import Int
 
 from ohmfield.chip.units import Crossbar, DigitalCim, Unit
 from ohmfield.mapping.workload import Operator
-from ohmfield.quantities import Number, ceil_div, floor_div, largest, smallest, uniform
+from ohmfield.quantities import Count, Number, ceil_div, floor_div, largest, smallest, uniform
 from ohmfield.spec import InputError
 
 
@@ -19,11 +19,11 @@ from ohmfield.spec import InputError
 class Geometry:
     """What one array of a unit holds: stored rows, rows added at once, and whole weights side by side."""
 
-    rows: Number
-    rows_active: Number
-    weights_per_row: Number
-    columns_per_weight: Number  # physical columns (crossbar) or weight bits (digital) of one weight
-    columns: Number  # of one array, its reference columns included
+    rows: Count
+    rows_active: Count
+    weights_per_row: Count
+    columns_per_weight: Count  # physical columns (crossbar) or weight bits (digital) of one weight
+    columns: Count  # of one array, its reference columns included
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,52 +39,52 @@ class Tiling:
 
     operator: Operator
     geometry: Geometry
-    packed: Number  # groups in a full pack
+    packed: Count  # groups in a full pack
 
     @property
-    def inputs(self) -> Number:
+    def inputs(self) -> Count:
         """Inputs of a full pack."""
         return self.packed * self.operator.inputs
 
     @property
-    def outputs(self) -> Number:
+    def outputs(self) -> Count:
         """Outputs of a full pack."""
         return self.packed * self.operator.outputs
 
     @cached_property
-    def blocks(self) -> Number:
+    def blocks(self) -> Count:
         """Arrays one above the other that a full pack takes."""
         return ceil_div(self.inputs, self.geometry.rows)
 
     @cached_property
-    def row_blocks(self) -> Number:
+    def row_blocks(self) -> Count:
         """Arrays one above the other; their sums are added digitally, or belong to other packs."""
         return self.blocks * ceil_div(self.packs, self._packs_per_array)
 
     @cached_property
-    def column_blocks(self) -> Number:
+    def column_blocks(self) -> Count:
         """Arrays side by side; each is driven by the same inputs."""
         return ceil_div(self.outputs, self.geometry.weights_per_row)
 
     @property
-    def arrays(self) -> Number:
+    def arrays(self) -> Count:
         """Arrays of one copy."""
         return self.row_blocks * self.column_blocks
 
     @cached_property
-    def row_groups(self) -> Number:
+    def row_groups(self) -> Count:
         """Row groups of one pack: the partial sums of one output."""
         held, full = self.geometry, floor_div(self.inputs, self.geometry.rows)
         rest = self.inputs - full * held.rows
         return full * ceil_div(held.rows, held.rows_active) + ceil_div(rest, held.rows_active)
 
     @cached_property
-    def packs(self) -> Number:
+    def packs(self) -> Count:
         """Matrices that are stored and read apart."""
         return ceil_div(self.operator.groups, self.packed)
 
     @cached_property
-    def _packs_per_array(self) -> Number:
+    def _packs_per_array(self) -> Count:
         rows = ceil_div(self.geometry.rows, self.geometry.rows_active)
         return largest(1, floor_div(rows, self.row_groups))
 
@@ -93,14 +93,14 @@ class Tiling:
         return int(pack // self._packs_per_array * self.blocks)
 
     @cached_property
-    def weights(self) -> Number:
+    def weights(self) -> Count:
         """Weights in use on all packs, zeros between groups included."""
         full = floor_div(self.operator.groups, self.packed)
         rest = self.operator.groups - full * self.packed
         return (full * self.packed**2 + rest**2) * (self.operator.inputs * self.operator.outputs)
 
     @cached_property
-    def groups(self) -> Number:
+    def groups(self) -> Count:
         """Most row groups of one array, read one after the other."""
         one = ceil_div(smallest(self.inputs, self.geometry.rows), self.geometry.rows_active)
         return one * smallest(self.packs, self._packs_per_array)
@@ -144,7 +144,7 @@ class Tiling:
         return tuple(min(packed, groups - first) for first in range(0, groups, packed))
 
 
-def geometry(unit: Unit, weight_bits: Number, name: str = "") -> Geometry:
+def geometry(unit: Unit, weight_bits: Count, name: str = "") -> Geometry:
     """What one array of `unit` holds; `InputError` where not even one weight fits side by side.
 
     A digital array reads one of its `banks` at a time: `rows x banks` stored rows, `rows` of them added at once. A
@@ -169,7 +169,7 @@ def geometry(unit: Unit, weight_bits: Number, name: str = "") -> Geometry:
     return Geometry(rows, active, floor_div(columns, wide), wide, physical)
 
 
-def tile(operator: Operator, unit: Unit, weight_bits: Number) -> Tiling:
+def tile(operator: Operator, unit: Unit, weight_bits: Count) -> Tiling:
     """How the weights of a linear operator lie on the arrays of `unit`.
 
     Blocks start at multiples of the array's rows, and inside a block groups at multiples of the rows active. Slices

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from ohmfield.quantities import Number
+from ohmfield.quantities import Count, Number
 from ohmfield.tally import Tally
 
 if TYPE_CHECKING:
@@ -158,15 +158,15 @@ class Site:
 
     operator: str
     unit: str  # a name in Chip.units, "gather", "activation", "encode" ..., or "host"
-    row_blocks: Number = 1  # arrays one above the other
-    column_blocks: Number = 1  # arrays side by side
-    copies: Number = 1
+    row_blocks: Count = 1  # arrays one above the other
+    column_blocks: Count = 1  # arrays side by side
+    copies: Count = 1
     wave: int = 0  # the turn in which its first array is written
-    wave_span: Number = 1  # turns its arrays lie in
+    wave_span: Count = 1  # turns its arrays lie in
     cut: Tiling | None = field(default=None, compare=False, repr=False)  # how the matrix is cut
 
     @property
-    def arrays(self) -> Number:
+    def arrays(self) -> Count:
         """Arrays held, copies included."""
         return self.row_blocks * self.column_blocks * self.copies
 
@@ -177,6 +177,6 @@ class Placement:
 
     sites: Mapping[str, Site]
     waves: int = 1
-    weight_bits: Number = 8
-    input_bits: Number = 8
+    weight_bits: Count = 8
+    input_bits: Count = 8
     zero_points: frozenset[str] = frozenset()  # paths of layers whose inputs have one
