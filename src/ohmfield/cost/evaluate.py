@@ -23,7 +23,7 @@ from ohmfield.cost.actions import (
 from ohmfield.cost.area import chip_parts, gated, part_totals
 from ohmfield.cost.bill import Bill, leakage_pJ
 from ohmfield.cost.ledger import COMPONENTS, EVERY, Ledger, slowest_of
-from ohmfield.cost.programming import add_programming, write_array
+from ohmfield.cost.programming import add_programming, cells_of, write_cell, write_ns
 from ohmfield.cost.terms import boundary, warnings
 from ohmfield.mapping.place import ACTIVATION, DRAM, GATHER, HOST, REQUANTISER, TABLE_MEMORY
 from ohmfield.mapping.tile import Tiling, tile
@@ -206,10 +206,10 @@ class _Billing:
         self._quantise(operator.id, values * new)
         self._buffer(operator.id, operator.groups * operator.outputs * new, operator.inputs * bits, write=True)
         self._buffer(operator.id, operator.groups * operator.outputs, operator.inputs * bits, write=False)
-        array = write_array(unit, self.chip, cut)
-        self.ledger.spend(operator.id, "programming", array, cut.arrays * self.workload.items)
+        cells = cells_of(unit, cut) * cut.arrays * self.workload.items
+        self.ledger.spend(operator.id, "programming", write_cell(unit, self.chip), cells)
         turns = ceil_div(cut.arrays, unit.num_arrays)
-        self.ledger.occupy(operator.id, stage, array.latency_ns, turns * self.workload.items, turns)
+        self.ledger.occupy(operator.id, stage, write_ns(unit, self.chip, cut), turns * self.workload.items, turns)
 
     def _crossbar(self, name: str, unit: Crossbar, actions: LinearActions, width: Number, fill: Number) -> Span:
         """Energy of the reads, in proportion to the mean conductance at that `fill`; the time of one, as designed."""

@@ -15,7 +15,7 @@ from ohmfield.cost.ledger import Ledger
 from ohmfield.mapping.place import TABLE_MEMORY, product_arrays, table_bits
 from ohmfield.mapping.tile import Tiling, tile
 from ohmfield.mapping.workload import Operator, Placement, Site, Workload
-from ohmfield.quantities import ActionCost, largest, smallest, span, uniform
+from ohmfield.quantities import ActionCost, Number, Span, largest, smallest, span, uniform
 from ohmfield.spec import InputError
 
 
@@ -53,9 +53,8 @@ def add_programming(ledger: Ledger, chip: Chip, workload: Workload, placement: P
             # Experts that no item of the inference meets are not written.
             met = min(1.0, operator.vectors * workload.items)
             loaded += site.arrays * met
-            written = write_array(unit, chip, cut)
             writes = (site.arrays - again) / chip.inferences_per_write + again * met
-            ledger.spend(operator.id, "programming", written, writes)
+            ledger.spend(operator.id, "programming", write_cell(unit, chip), cells_of(unit, cut) * writes)
             if test is not None:
                 ledger.spend(operator.id, "programming", test, writes)
             if again:
@@ -64,7 +63,7 @@ def add_programming(ledger: Ledger, chip: Chip, workload: Workload, placement: P
         if not resident:
             cut = layers[0][1].cut or tile(layers[0][0], unit, placement.weight_bits)
             # Arrays of a wave are written side by side, their rows one after the other.
-            ledger.load_ns = ledger.load_ns + write_array(unit, chip, cut).latency_ns * math.ceil(loaded / slots)
+            ledger.load_ns = ledger.load_ns + write_ns(unit, chip, cut) * math.ceil(loaded / slots)
     _spill(ledger, chip, workload, placement)
     memory = chip.table_memory
     tables = {op.path: op for op in reversed(workload.shapes.operators) if op.kind == "table"}  # the first call of each
@@ -74,17 +73,23 @@ def add_programming(ledger: Ledger, chip: Chip, workload: Workload, placement: P
             ledger.spend(operator.id, "programming", memory.write(chip.process), words)
 
 
-def write_array(unit: Unit, chip: Chip, cut: Tiling) -> ActionCost:
-    """One array of a layer written (mean over its arrays): energy of the cells in use, time of its rows in turn."""
+def write_cell(unit: Unit, chip: Chip) -> ActionCost:
+    """One cell of a unit written."""
     if isinstance(unit, Crossbar):
-        cell = once(unit.cell.write, chip.process)
-    elif isinstance(unit, DigitalCim):
-        cell = once(unit.write, chip.process)
-    else:
-        raise InputError(f"a {unit.kind} unit has no write cost")
-    cells = (cut.weights * cut.geometry.columns_per_weight + reference_cells(unit, cut)) / cut.arrays
-    rows = smallest(cut.inputs * cut.packs, cut.geometry.rows)
-    return ActionCost(cell.energy_pJ * cells, cell.latency_ns * rows)
+        return once(unit.cell.write, chip.process)
+    if isinstance(unit, DigitalCim):
+        return once(unit.write, chip.process)
+    raise InputError(f"a {unit.kind} unit has no write cost")
+
+
+def cells_of(unit: Unit, cut: Tiling) -> Number:
+    """Cells in use on one array of a layer, mean over its arrays."""
+    return (cut.weights * cut.geometry.columns_per_weight + reference_cells(unit, cut)) / cut.arrays
+
+
+def write_ns(unit: Unit, chip: Chip, cut: Tiling) -> Span:
+    """Time of writing one array, its rows in turn."""
+    return write_cell(unit, chip).latency_ns * smallest(cut.inputs * cut.packs, cut.geometry.rows)
 
 
 def line_test(unit: Crossbar, process: Process) -> ActionCost:

@@ -25,7 +25,7 @@ from ohmfield.mapping.workload import Workload
 from ohmfield.quantities import MID, Mixed
 from ohmfield.spec import InputError
 
-CHUNK = 4096  # designs that are priced together: their columns stay in a core's cache
+CHUNK = 16_384  # designs that are priced together: their columns stay in a core's cache
 NUMERICS = ("weight_bits", "input_bits")  # knobs of the network, not of the chip
 MOST_DESIGNS = 20_000_000
 OBJECTIVES = ("energy_mJ", "latency_ms", "interval_ms", "area_mm2", "leakage_mW")
