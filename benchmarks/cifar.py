@@ -47,7 +47,7 @@ from ohmfield.simulate.convert import convert
 from ohmfield.simulate.formats import choose_formats
 from ohmfield.simulate.noisy import with_noise, without_noise
 from ohmfield.simulate.programmed import Programmed
-from ohmfield.simulate.run import program
+from ohmfield.simulate.run import predict, program
 from ohmfield.simulate.study import study
 
 NETWORKS = {"resnet20": resnet, "vit": vit}
