@@ -145,10 +145,10 @@ def once(make: Callable[..., Cost], process: object, *arguments: object) -> Cost
     """`make(process, *arguments)` of a leaf, kept with the leaf: the same object for the same process and arguments.
 
     A chip that differs from another in one leaf shares all others, and so what they cost. Arrays of designs are asked
-    each time.
+    each time, and so is whoever sees constants through something.
     """
     leaf = make.__self__  # type: ignore[attr-defined]
-    if any(isinstance(argument, np.ndarray) for argument in arguments):
+    if _view.get() is not None or any(isinstance(argument, np.ndarray) for argument in arguments):
         return make(process, *arguments)
     known = leaf.__dict__.setdefault("_once", {})
     key = (make.__name__, id(process), arguments, _left_out.get())
