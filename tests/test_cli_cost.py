@@ -154,7 +154,7 @@ def test_out_holds_the_page_the_rows_and_the_numbers(capsys: Output, tmp_path: P
     ("arguments", "said"),
     [
         (("alexnet", "--chip", "h100"), "model 'alexnet' is not known; known: resnet-18"),
-        (("vit-b-16", "--chip", "tpu"), "chip 'tpu' is not known; chips: dcim-28nm"),
+        (("vit-b-16", "--chip", "tpu"), "chip 'tpu' is not known; chips: colonnade-65nm, dcim-28nm"),
         (("vit-b-16", "--chip", ","), "names no chip"),
         (("vit-b-16", "--chip", "h100,h100"), "two are called 'h100'"),
         (("vit-b-16", "--chip", "dcim-28nm"), "dcim-28nm: "),
