@@ -140,6 +140,9 @@ def test_the_front_beats_everything_else_and_the_table_writes_itself(tmp_path):
     lines = written.read_text().splitlines()
     assert len(lines) == 1 + len(table)
     assert lines[0].startswith("units.crossbar.adc.columns_per_adc,process.supply_V,energy_mJ,energy_mJ_low")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    held = parquet.read_table(table.write(tmp_path / "table.parquet"))
+    np.testing.assert_array_equal(held.column("energy_mJ").to_numpy(), table.energy_mJ[1])
     with pytest.raises(InputError, match=r"written as \.csv or \.parquet"):
         table.write(tmp_path / "table.xlsx")
     with pytest.raises(InputError, match="objective 'beauty' is not known; known: energy_mJ"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -99,14 +100,13 @@ class Table:
         data = self.data()
         if path.suffix == ".parquet":
             try:
-                import pyarrow  # type: ignore[reportMissingImports]
-                import pyarrow.parquet  # type: ignore[reportMissingImports]
+                arrow, parquet = (importlib.import_module(name) for name in ("pyarrow", "pyarrow.parquet"))
             except ImportError:
                 raise InputError(
                     f"{path}: Parquet needs pyarrow: pip install 'ohmfield[parquet]', or write .csv"
                 ) from None
-            buffer = pyarrow.BufferOutputStream()
-            pyarrow.parquet.write_table(pyarrow.table(data), buffer)
+            buffer = arrow.BufferOutputStream()
+            parquet.write_table(arrow.table(data), buffer)
             write_atomic(path, buffer.getvalue().to_pybytes())
             return path
         text = io.StringIO()
