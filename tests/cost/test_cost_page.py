@@ -21,7 +21,9 @@ def test_a_block_of_the_page_runs(block: Block, tmp_path: Path) -> None:
         return
     done = subprocess.run([sys.executable, "-c", block.text], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "load of processors" in done.stdout
+    assert done.stdout
+    if "hinges" in block.text:
+        assert "load of processors" in done.stdout
 
 
 def test_the_page_is_written_where_it_says(tmp_path: Path) -> None:
