@@ -133,7 +133,7 @@ def _reads(operator: Operator, unit: Crossbar, cut: Tiling, rates: Rates, planes
     if unit.dac.skip == "zero_bits":
         rows = unit.rows_per_read()
         dense = planes * cut.turns_of(0.5, rows)
-        what = f"half of the rows are driven in a plane, {rows} in a read"
+        what = f"half of the rows are driven in a plane, {np.ravel(rows)[0]:g} in a read"
     elif unit.dac.skip == "zero_planes":
         what = "no plane is zero"
     elif unit.dac.signed.startswith("sign_magnitude"):
