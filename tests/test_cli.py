@@ -256,7 +256,7 @@ def test_a_copy_of_a_preset_is_called_after_its_file(tmp_path: Path) -> None:
 
 
 def test_unknown_and_doubled_chips(fitted: Path, capsys: Output) -> None:
-    assert "known: dcim-28nm" in refused(["deploy", str(fitted), "--chip", "rram-41nm"], capsys)
+    assert "known: colonnade-65nm, dcim-28nm" in refused(["deploy", str(fitted), "--chip", "rram-41nm"], capsys)
     assert "two chips" in refused(["deploy", str(fitted), "--chip", "dcim-28nm,dcim-28nm"], capsys)
     assert "names no chip" in refused(["deploy", str(fitted), "--chip", ","], capsys)
 
