@@ -169,8 +169,8 @@ def pulsed() -> Chip:
 
 
 def measuring() -> Chip:
-    """`rram-40nm` that reads what the zero points of inputs add."""
-    plain = to_plain(load("rram-40nm"))
+    """`rram-40nm` that reads what the zero points of inputs add; its rows are driven with one sign, so all have one."""
+    plain = to_plain(with_crossbar(dac={"signed": "none"}))
     plain["units"]["crossbar"]["measured_column_sums"] = {"reads": 4, "inferences_between": 10.0}
     return build(Chip, plain)
 
@@ -233,7 +233,7 @@ CHIPS = {
         cell={"stuck_low_rate": 0.01},
         array={"dead_row_rate": 0.05, "dead_column_rate": 0.05, "spare_rows": 2, "spare_columns": 2},
     ),
-    "zero points": load("rram-40nm"),
+    "zero points": with_crossbar(dac={"signed": "none"}),
     "column sums": measuring(),
     "corrected": with_crossbar(
         adc={
