@@ -14,6 +14,7 @@ from ohmfield.chip.column_sums import ColumnSums
 from ohmfield.chip.composition import ManyChips, Stacked
 from ohmfield.chip.converters import ADCS
 from ohmfield.chip.correction import PostCalibration
+from ohmfield.chip.designs import with_values
 from ohmfield.chip.files import load_chip
 from ohmfield.chip.gating import PowerDomain
 from ohmfield.chip.links import ChipLink, HybridBond, Mesh
@@ -99,10 +100,7 @@ def others(path: str, value: Any) -> list[Any]:
 
 
 def changed(record: Any, path: list[str], value: Any) -> Any:
-    name, *rest = path
-    if isinstance(record, dict):
-        return record | {name: changed(record[name], rest, value)}
-    return replace(record, **{name: changed(getattr(record, name), rest, value) if rest else value})
+    return with_values(record, {".".join(path): value})
 
 
 def effect(record: Any, path: str) -> str:

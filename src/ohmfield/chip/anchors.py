@@ -144,14 +144,18 @@ Cost = TypeVar("Cost")
 def once(make: Callable[..., Cost], process: object, *arguments: object) -> Cost:
     """`make(process, *arguments)` of a leaf, kept with the leaf: the same object for the same process and arguments.
 
-    A chip that differs from another in one leaf shares all others, and so what they cost. Arrays of designs are asked
+    A chip that differs from another in one leaf shares all others, and so what they cost. A leaf remembers the last
+    process it was asked for, so that chunks of a sweep over processes do not pile up on it. Arrays of designs are asked
     each time, and so is whoever sees constants through something.
     """
     leaf = make.__self__  # type: ignore[attr-defined]
     if _view.get() is not None or any(isinstance(argument, np.ndarray) for argument in arguments):
         return make(process, *arguments)
-    known = leaf.__dict__.setdefault("_once", {})
-    key = (make.__name__, id(process), arguments, _left_out.get())
-    if key not in known or known[key][0] is not process:  # of an object that is gone another may have the number
-        known[key] = process, make(process, *arguments)
-    return known[key][1]
+    asked_for, known = leaf.__dict__.get("_once", (None, {}))
+    if asked_for is not process:
+        known = {}
+        leaf.__dict__["_once"] = process, known
+    key = (make.__name__, arguments, _left_out.get())
+    if key not in known:
+        known[key] = make(process, *arguments)
+    return known[key]

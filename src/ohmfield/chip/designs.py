@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pydantic
 
 from ohmfield.chip.chip import Chip
 from ohmfield.spec import InputError, field_value, first_fault, limits_of
-
-Record = TypeVar("Record")
 
 
 def columns(chip: Chip, values: Mapping[str, Any]) -> Chip:

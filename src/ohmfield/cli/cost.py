@@ -11,7 +11,7 @@ from ohmfield.chip.chip import Chip
 from ohmfield.chip.files import THIS_MACHINE, list_baselines, list_chips, load_baseline
 from ohmfield.cli import commands, console
 from ohmfield.cli.loads import load
-from ohmfield.cli.work import load_chips
+from ohmfield.cli.work import each_once, load_chips
 from ohmfield.cost.price import Priced, price
 from ohmfield.mapping.workload import Workload
 from ohmfield.report.bill_data import Offer, most_of, offer, plain
@@ -44,14 +44,7 @@ def run(command: commands.Cost) -> dict[str, Any]:
 
 def offered(names: str) -> list[Chip | Roofline]:
     """The chips and processors of a comma-separated list of names and files."""
-    made = [_one(name.strip()) for name in names.split(",") if name.strip()]
-    if not made:
-        raise InputError(f"--chip {names!r} names no chip; `ohmfield chips list` shows the known ones")
-    known = [chip.name for chip in made]
-    for name in known:
-        if known.count(name) > 1:
-            raise InputError(f"--chip {names!r}: two are called {name!r}; give one of them another `name`")
-    return made
+    return each_once(names, _one, "two")
 
 
 def _one(name: str) -> Chip | Roofline:

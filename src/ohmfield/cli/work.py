@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 
+from ohmfield.chip.baseline import Roofline
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.files import list_chips, load_chip
 from ohmfield.cli import commands, console, models
@@ -50,14 +52,22 @@ def run(command: Any) -> dict[str, Any]:
 
 def load_chips(names: str) -> list[Chip]:
     """The chips of a comma-separated list of names and files."""
-    chips = [_named(name.strip()) for name in names.split(",") if name.strip()]
-    if not chips:
+    return each_once(names, _named, "two chips")
+
+
+Loaded = TypeVar("Loaded", Chip, Chip | Roofline)
+
+
+def each_once(names: str, load: Callable[[str], Loaded], two: str) -> list[Loaded]:
+    """What `load` gives for each of the comma-separated names of `--chip`; `two` of one name are refused."""
+    made = [load(name.strip()) for name in names.split(",") if name.strip()]
+    if not made:
         raise InputError(f"--chip {names!r} names no chip; `ohmfield chips list` shows the known ones")
-    known = [chip.name for chip in chips]
+    known = [one.name for one in made]
     for name in known:
         if known.count(name) > 1:
-            raise InputError(f"--chip {names!r}: two chips are called {name!r}; give one of them another `name`")
-    return chips
+            raise InputError(f"--chip {names!r}: {two} are called {name!r}; give one of them another `name`")
+    return made
 
 
 def _named(name: str) -> Chip:

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int
 from ohmfield import pareto
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.designs import checked, columns
-from ohmfield.cost.bill import PJ_PER_MJ, UM2_PER_MM2, Bill
+from ohmfield.cost.bill import NS_PER_MS, PJ_PER_MJ, UM2_PER_MM2, Bill
 from ohmfield.cost.evaluate import evaluate
 from ohmfield.cost.ledger import COMPONENTS
 from ohmfield.files import write_atomic
@@ -207,9 +207,7 @@ class _Out:
 
     def __init__(self, num: int) -> None:
         self.num = num
-        self.figures = {
-            name: np.full((3, num), np.nan) for name in ("energy", "latency", "interval", "area", "leakage")
-        }
+        self.figures: dict[str, Any] = {name: np.full((3, num), np.nan) for name in OBJECTIVES}
         self.components = np.full((num, len(COMPONENTS)), np.nan)
         self.reason = np.zeros(num, dtype=np.int32)
         self.reasons: dict[str, int] = {}
@@ -220,26 +218,21 @@ class _Out:
     def take(self, designs: np.ndarray, bill: Bill) -> None:
         self.components[designs] = bill.energy_pJ[MID].sum(axis=1)
         for name, values in (
-            ("energy", bill.energy_pJ.sum(axis=(2, 3)) / PJ_PER_MJ),
-            ("latency", bill.fill_ns / 1e6),
-            ("interval", bill.interval_ns / 1e6),
-            ("area", bill.area_um2.sum(axis=2) / UM2_PER_MM2),
-            ("leakage", bill.leakage_uW / 1e3),
+            ("energy_mJ", bill.energy_pJ.sum(axis=(2, 3)) / PJ_PER_MJ),
+            ("latency_ms", bill.fill_ns / NS_PER_MS),
+            ("interval_ms", bill.interval_ns / NS_PER_MS),
+            ("area_mm2", bill.area_um2.sum(axis=2) / UM2_PER_MM2),
+            ("leakage_mW", bill.leakage_uW / 1e3),
         ):
             self.figures[name][:, designs] = values
 
     def table(self, chip: str, inference: str, knobs: Mapping[str, np.ndarray]) -> Table:
-        made = self.figures
         return Table(
             chip=chip,
             inference=inference,
             knobs=knobs,
             energy_pJ=self.components,
-            energy_mJ=made["energy"],
-            latency_ms=made["latency"],
-            interval_ms=made["interval"],
-            area_mm2=made["area"],
-            leakage_mW=made["leakage"],
+            **self.figures,
             reason=self.reason,
             reasons=tuple(self.reasons),
         )
