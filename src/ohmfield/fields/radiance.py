@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ohmfield._kernels.radiance import decode, decode_density
 from ohmfield.fields.decoders import MLP, ReLU, relu_init
-from ohmfield.fields.encodings.hash_grid import HashGrid
+from ohmfield.fields.encodings.hash_grid import HashGrid, has_hooks
 from ohmfield.numerics import Noise
 
 GEOMETRY = 16  # values that the density decoder hands on; the first is the logarithm of the density
@@ -62,9 +65,17 @@ class Radiance(nn.Module):
     """Samples [N, 6], positions in [0, 1]^3 and unit directions, to [N, 4]: colour in [0, 1] and density.
 
     Sizes are those of instant-ngp, SIGGRAPH 2022, section 5.4: a density decoder of one hidden layer, a colour decoder
-    of two, both 64 wide and without biases. `reset` draws the
-    parameters.
+    of two, both 64 wide and without biases. `reset` draws the parameters.
+
+    A field knows the box that it is of, in the units of the cameras, and which of its cells hold nothing: `occupied`
+    has a bit for each of `cells`^3, z fastest. Density counts per side of the box. `contracted` fields reach beyond
+    their box (see `_kernels.march.contract`).
     """
+
+    dim, channels = 6, 4
+    centre: Tensor
+    half_side: Tensor
+    occupied: Tensor
 
     def __init__(
         self,
@@ -73,6 +84,8 @@ class Radiance(nn.Module):
         log2_table: int = 19,
         resolutions: tuple[int, float] = (16, 2048),
         width: int = 64,
+        cells: int = 128,
+        contracted: bool = False,
     ) -> None:
         super().__init__()
         coarsest, finest = resolutions
@@ -80,6 +93,11 @@ class Radiance(nn.Module):
         self.density = MLP(self.encoding.num_features, GEOMETRY, width, 1, ReLU, bias=False)
         self.harmonics = Harmonics()
         self.colour = MLP(Harmonics.num_features + GEOMETRY, 3, width, 2, ReLU, bias=False)
+        self.cells, self.contracted = cells, contracted
+        self.register_buffer("centre", torch.full((3,), 0.5))
+        self.register_buffer("half_side", torch.tensor(0.5))
+        self.register_buffer("occupied", torch.full((cells**3 // 8,), 255, dtype=torch.uint8))
+        self.config: dict[str, Any] = {}
 
     def reset(self, noise: Noise) -> None:
         """Draws the table and both decoders."""
@@ -90,6 +108,40 @@ class Radiance(nn.Module):
     def forward(self, samples: Float[Tensor, "num_points 6"]) -> Float[Tensor, "num_points 4"]:
         """Colour and density of each sample."""
         positions, directions = samples[:, :3], samples[:, 3:]
-        geometry = self.density(self.encoding(positions))
+        features = self.encoding(positions)
+        if self._can_fuse(features):
+            density, colour = decode(features, directions, self.weights())
+            return torch.cat([colour, density[:, None]], -1)
+        geometry = self.density(features)
         colour = self.colour(torch.cat([self.harmonics(directions), geometry], -1)).sigmoid()
         return torch.cat([colour, geometry[:, :1].exp()], -1)
+
+    def density_at(self, positions: Float[Tensor, "num_points 3"]) -> Float[Tensor, " num_points"]:
+        """Density alone, which needs no direction and a third of the work; no gradient."""
+        with torch.no_grad():
+            features = self.encoding(positions)
+            if self._can_fuse(features):
+                return decode_density(features, self.weights())
+            return self.density(features)[:, 0].exp()
+
+    def weights(self) -> list[Tensor]:
+        """Of the five layers, first to last."""
+        layers = (*self.density.layers, *self.colour.layers)
+        return [layer.weight for layer in layers if isinstance(layer, nn.Linear)]
+
+    def num_parameters(self) -> int:
+        """Trainable numbers."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def to_box(self, origins: Float[Tensor, "num_rays 3"]) -> Float[Tensor, "num_rays 3"]:
+        """Points in the units of the cameras as points of the field."""
+        return (origins - self.centre) / (2.0 * self.half_side) + 0.5
+
+    def _can_fuse(self, features: Tensor) -> bool:
+        """Whether every layer is exactly the plain kind, with the sizes of the kernel."""
+        if features.device.type != "cpu" or features.dtype != torch.float32:
+            return False
+        if type(self.harmonics) is not Harmonics:
+            return False
+        mine = [child for decoder in (self.density, self.colour) for child in (*decoder.layers, *decoder.activations)]
+        return all(type(child) in (nn.Linear, ReLU) and not has_hooks(child) for child in mine)

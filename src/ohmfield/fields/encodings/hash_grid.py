@@ -33,6 +33,13 @@ class Interpolate(nn.Module):
         return hash_lookup.interpolate(rows, weights)
 
 
+def has_hooks(module: nn.Module) -> bool:
+    """Whether somebody watches or changes what goes through `module`, which a fused kernel would pass by."""
+    return bool(
+        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
+    )
+
+
 class HashGrid(nn.Module):
     """Coords [N, dim] in [0, 1] -> [N, num_levels * features_per_level] from a trainable `table`.
 
@@ -99,16 +106,7 @@ class HashGrid(nn.Module):
             return False
         if coords.device.type != "cpu" or not coords.dtype == table.weight.dtype == torch.float32:
             return False
-        return not any(
-            hooks
-            for child in (table, blend)
-            for hooks in (
-                child._forward_hooks,
-                child._forward_pre_hooks,
-                child._backward_hooks,
-                child._backward_pre_hooks,
-            )
-        )
+        return not (has_hooks(table) or has_hooks(blend))
 
 
 def tcnn_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
