@@ -47,8 +47,12 @@ class Sourced:
     chips: tuple[str, ...] = ()
 
 
+ZERO = span(0.0)  # shared: spans are never written to
+ZERO.flags.writeable = False
+
+
 def _zero() -> Span:
-    return span(0.0)
+    return ZERO
 
 
 @dataclass(frozen=True)

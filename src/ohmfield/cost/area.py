@@ -11,7 +11,7 @@ from ohmfield.chip.chip import Chip
 from ohmfield.cost.actions import accumulator_bits
 from ohmfield.mapping.place import ACTIVATION
 from ohmfield.mapping.workload import Placement, Workload
-from ohmfield.quantities import ActionCost, PartCost, Span, largest, span
+from ohmfield.quantities import ZERO, ActionCost, PartCost, Span, largest
 
 # A gather unit is built for these where the workload has no grid to say: image fields with two features per level.
 DEFAULT_DIMS, DEFAULT_FEATURES = 2, 2
@@ -72,7 +72,7 @@ def gated(chip: Chip, parts: Mapping[str, PartCost]) -> tuple[Span, ActionCost]:
 
     Components in no power domain leak as ever.
     """
-    standby, wake = span(0.0), ActionCost(span(0.0))
+    standby, wake = ZERO, ActionCost(ZERO)
     domains = {component: domain for domain in chip.gating for component in domain.components}
     for component, part in parts.items():
         domain = domains.get(component)
@@ -83,10 +83,7 @@ def gated(chip: Chip, parts: Mapping[str, PartCost]) -> tuple[Span, ActionCost]:
     return standby, wake
 
 
-def part_totals(parts: Mapping[str, PartCost], components: Sequence[str]) -> tuple[np.ndarray, Span]:
-    """Area by component, `[3, designs, components]` um2, and leakage of all, `[3, designs]` uW."""
-    areas = [parts[name].area_um2 if name in parts else span(0.0) for name in components]
-    leakage = span(0.0)
-    for part in parts.values():
-        leakage = leakage + part.leakage_uW
-    return np.stack(np.broadcast_arrays(*areas), axis=-1), leakage
+def part_areas(parts: Mapping[str, PartCost], components: Sequence[str]) -> np.ndarray:
+    """Area by component, `[3, designs, components]` um2."""
+    areas = [parts[name].area_um2 if name in parts else ZERO for name in components]
+    return np.stack(np.broadcast_arrays(*areas), axis=-1)

@@ -17,9 +17,9 @@ from jaxtyping import Bool, Float, Int
 from ohmfield import pareto
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.designs import checked, columns
-from ohmfield.cost.bill import NS_PER_MS, PJ_PER_MJ, UM2_PER_MM2, Bill
-from ohmfield.cost.evaluate import evaluate
-from ohmfield.cost.ledger import COMPONENTS
+from ohmfield.cost.bill import NS_PER_MS, PJ_PER_MJ, UM2_PER_MM2
+from ohmfield.cost.evaluate import Totals, totals
+from ohmfield.cost.ledger import COMPONENTS, added
 from ohmfield.files import write_atomic
 from ohmfield.mapping.place import OneByOne, place
 from ohmfield.mapping.workload import Workload
@@ -34,7 +34,7 @@ OBJECTIVES = ("energy_mJ", "latency_ms", "interval_ms", "area_mm2", "leakage_mW"
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """One row per design. Designs that cannot be built or hold the model have NaN, and `why` says why."""
+    """One row per design. np.ndarray that cannot be built or hold the model have NaN, and `why` says why."""
 
     chip: str
     inference: str
@@ -132,7 +132,7 @@ def sweep(
 
     `grid` takes every combination, `rows` one value of each list per design. Paths are those of a chip file, and
     `weight_bits` and `input_bits` of the network. Numbers are priced thousands at a time, with the very functions that
-    price one chip; other values (kinds, encodings, booleans) one after the other. Designs that contradict themselves
+    price one chip; other values (kinds, encodings, booleans) one after the other. np.ndarray that contradict themselves
     or do not hold the model are not feasible; with `allow_waves` the latter are written in turns, priced one by one.
     """
     lists = {name: list(values) if not isinstance(values, np.ndarray) else values for name, values in knobs.items()}
@@ -208,21 +208,22 @@ class _Out:
     def __init__(self, num: int) -> None:
         self.num = num
         self.figures: dict[str, Any] = {name: np.full((3, num), np.nan) for name in OBJECTIVES}
-        self.components = np.full((num, len(COMPONENTS)), np.nan)
+        self.components = np.full((len(COMPONENTS), num), np.nan)
         self.reason = np.zeros(num, dtype=np.int32)
         self.reasons: dict[str, int] = {}
 
     def refuse(self, designs: np.ndarray, why: str) -> None:
         self.reason[designs] = self.reasons.setdefault(why, len(self.reasons) + 1)
 
-    def take(self, designs: np.ndarray, bill: Bill) -> None:
-        self.components[designs] = bill.energy_pJ[MID].sum(axis=1)
+    def take(self, designs: np.ndarray, sums: Totals) -> None:
+        for place_, component in enumerate(COMPONENTS):
+            self.components[place_, designs] = sums.energy_pJ[component][MID] if component in sums.energy_pJ else 0.0
         for name, values in (
-            ("energy_mJ", bill.energy_pJ.sum(axis=(2, 3)) / PJ_PER_MJ),
-            ("latency_ms", bill.fill_ns / NS_PER_MS),
-            ("interval_ms", bill.interval_ns / NS_PER_MS),
-            ("area_mm2", bill.area_um2.sum(axis=2) / UM2_PER_MM2),
-            ("leakage_mW", bill.leakage_uW / 1e3),
+            ("energy_mJ", added(sums.energy_pJ.values()) / PJ_PER_MJ),
+            ("latency_ms", sums.fill_ns / NS_PER_MS),
+            ("interval_ms", sums.interval_ns / NS_PER_MS),
+            ("area_mm2", sums.area_um2 / UM2_PER_MM2),
+            ("leakage_mW", sums.leakage_uW / 1e3),
         ):
             self.figures[name][:, designs] = values
 
@@ -231,7 +232,7 @@ class _Out:
             chip=chip,
             inference=inference,
             knobs=knobs,
-            energy_pJ=self.components,
+            energy_pJ=self.components.T,
             **self.figures,
             reason=self.reason,
             reasons=tuple(self.reasons),
@@ -252,7 +253,7 @@ class _Run:
     def price(self, values: Mapping[str, np.ndarray], designs: np.ndarray) -> None:
         """Fills in `designs`, whose knobs have `values`."""
         try:
-            bill = self._bill(values)
+            sums = self._totals(values)
         except Mixed as mixed:
             for part in (mixed.mask, ~mixed.mask):
                 self.price({name: value[part] for name, value in values.items()}, designs[part])
@@ -263,9 +264,9 @@ class _Run:
         except InputError as error:  # all of these designs have the same fault
             self.out.refuse(designs, str(error))
         else:
-            self.out.take(designs, bill)
+            self.out.take(designs, sums)
 
-    def _bill(self, values: Mapping[str, np.ndarray]) -> Bill:
+    def _totals(self, values: Mapping[str, np.ndarray]) -> Totals:
         # What all of them have alike is one value, an int where the field has one.
         held = {
             name: _one(value) if _is_other(value) or (value == value[0]).all() else value
@@ -277,7 +278,7 @@ class _Run:
         placement = place(
             shapes, made, bits["weight_bits"], bits["input_bits"], copies=self.copies, allow_waves=self.allow_waves
         )
-        return evaluate(made, self.workload, placement, by_operator=False)
+        return totals(made, self.workload, placement)
 
 
 def _one(values: np.ndarray) -> Any:
