@@ -8,6 +8,7 @@ import numpy as np
 
 from ohmfield.chip.chip import Chip
 from ohmfield.mapping.workload import Operator, Placement, Workload
+from ohmfield.quantities import Count
 
 Alike = tuple[Operator, ...]
 
@@ -39,6 +40,6 @@ def last_layer(operators: tuple[Operator, ...]) -> str:
     return next((operator.id for operator in reversed(operators) if operator.kind == "linear"), "")
 
 
-def _told_apart(value: object) -> object:
+def _told_apart(value: Count) -> object:
     """Arrays of designs by identity, numbers by value."""
-    return id(value) if isinstance(value, np.ndarray) else value
+    return id(value) if np.ndim(value) else value

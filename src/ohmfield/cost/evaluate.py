@@ -21,15 +21,15 @@ from ohmfield.cost.actions import (
     processor_work,
 )
 from ohmfield.cost.alike import Alike, alike, last_layer
-from ohmfield.cost.area import chip_parts, gated, part_areas
+from ohmfield.cost.area import Part, by_component, chip_parts, gated, part_areas, part_totals
 from ohmfield.cost.bill import Bill, leakage_pJ
-from ohmfield.cost.ledger import COMPONENTS, Ledger, added
+from ohmfield.cost.ledger import COMPONENTS, Ledger
 from ohmfield.cost.programming import add_programming, cells_of, write_cell, write_ns
 from ohmfield.cost.terms import boundary, warnings
 from ohmfield.mapping.place import ACTIVATION, DRAM, GATHER, HOST, REQUANTISER, TABLE_MEMORY
 from ohmfield.mapping.tile import Tiling, tile
 from ohmfield.mapping.workload import Operator, Placement, Site, Workload
-from ohmfield.quantities import ActionCost, Number, PartCost, Span, ceil_div
+from ohmfield.quantities import ActionCost, Number, Span, ceil_div
 from ohmfield.spec import InputError
 
 IDLE = "(idle)"  # row of what is spent whatever runs
@@ -52,9 +52,10 @@ def evaluate(chip: Chip, workload: Workload, placement: Placement) -> Bill:
     Rates that no run has measured take a default and a warning. `InputError` if the placement lacks an operator.
     """
     billing, parts, sums = _entered(chip, workload, placement, by_operator=True)
-    ledger, standby = billing.ledger, gated(chip, parts)
+    components = by_component(parts)
+    ledger, standby = billing.ledger, gated(chip, components)
     operators = (*(operator.id for operator in workload.shapes.operators), IDLE)
-    energy, area_um2 = ledger.energy(operators, COMPONENTS), part_areas(parts, COMPONENTS)
+    energy, area_um2 = ledger.energy(operators, COMPONENTS), part_areas(components, COMPONENTS)
     designs = max(energy.shape[1], area_um2.shape[1], sums.interval_ns.shape[1])
     return Bill(
         name=chip.name,
@@ -88,7 +89,7 @@ def totals(chip: Chip, workload: Workload, placement: Placement) -> Totals:
 
 def _entered(
     chip: Chip, workload: Workload, placement: Placement, *, by_operator: bool
-) -> tuple[_Billing, dict[str, PartCost], Totals]:
+) -> tuple[_Billing, list[Part], Totals]:
     """All that is entered into a bill, the parts of the chip, and the sums; energies by component only of many."""
     groups = alike(chip, workload, placement)
     billing = _Billing(chip, workload, placement, by_operator)
@@ -96,15 +97,14 @@ def _entered(
         billing.add(operators)
     ledger, parts = billing.ledger, chip_parts(chip, workload, placement)
     add_programming(ledger, chip, workload, placement, groups)
-    leakage_uW = added(part.leakage_uW for part in parts.values())
+    built = part_totals(parts)
     slowest_ns = ledger.slowest_ns()
     fill_ns = ledger.latency_ns(slowest_ns)
     interval_ns = fill_ns if np.any(ledger.load_ns > 0.0) else slowest_ns  # writes in between keep inferences apart
     ledger.enter(IDLE)
-    ledger.spend("leakage", ActionCost(leakage_pJ(leakage_uW, interval_ns)))
+    ledger.spend("leakage", ActionCost(leakage_pJ(built.leakage_uW, interval_ns)))
     spent = {} if by_operator else ledger.by_component()
-    area_um2 = added(part.area_um2 for part in parts.values())
-    return billing, parts, Totals(spent, fill_ns, interval_ns, area_um2, leakage_uW)
+    return billing, parts, Totals(spent, fill_ns, interval_ns, built.area_um2, built.leakage_uW)
 
 
 def _wide(values: np.ndarray, designs: int) -> np.ndarray:

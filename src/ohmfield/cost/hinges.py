@@ -13,9 +13,8 @@ from ohmfield.chip.chip import Chip
 from ohmfield.cost.alike import alike
 from ohmfield.cost.baseline import baseline_bill
 from ohmfield.cost.evaluate import totals
-from ohmfield.cost.ledger import added
 from ohmfield.mapping.workload import Placement, Stated, Workload
-from ohmfield.quantities import HIGH, LOW, MID, ZERO, Number, Span
+from ohmfield.quantities import HIGH, LOW, MID, ZERO, Number, Span, added
 from ohmfield.spec import InputError
 
 FIGURES = ("energy", "latency", "area")

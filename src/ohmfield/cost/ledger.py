@@ -6,15 +6,15 @@ additions for each operator, and one design keeps its full breakdown.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
 
 from ohmfield.mapping.workload import path_of
-from ohmfield.quantities import ZERO, ActionCost, Number, Span, largest
+from ohmfield.quantities import ZERO, ActionCost, Number, Span, added, largest
 
 # Components in the order they are shown; a unit may name others, which follow.
 COMPONENTS = (
@@ -48,9 +48,9 @@ class _Uses:
 class _Times(dict[Any, dict[int, Number]]):
     """How often each time was taken, by whatever tells the takers apart. `spans` holds the times by identity."""
 
-    def __init__(self, spans: dict[int, Span]) -> None:
+    def __init__(self, spans: dict[int, Span], *, of_one: bool) -> None:
         super().__init__()
-        self.spans = spans
+        self.spans, self.of_one = spans, of_one
 
     def add(self, key: object, time: int, uses: Number) -> None:
         known = self.get(key)
@@ -62,7 +62,7 @@ class _Times(dict[Any, dict[int, Number]]):
     def sums_ns(self) -> dict[Any, Span]:
         """Time of all uses by key. Those of one design are added in one go."""
         flat = [(place, time, uses) for place, known in enumerate(self.values()) for time, uses in known.items()]
-        if flat:
+        if self.of_one and flat:
             places, times, uses = zip(*flat, strict=True)
             taken = _of_one([self.spans[time] for time in times], uses)
             if taken is not None:
@@ -80,12 +80,12 @@ class Ledger:
 
     def __init__(self, items: float, *, by_operator: bool = True) -> None:
         self.items, self.by_operator = items, by_operator
-        self.rows: list[tuple[str, ...]] = []  # operators of each row
+        self.rows: dict[tuple[str, ...], int] = {}  # place of each row, by its operators
         self.row, self.alike = 0, 1  # the row of entries that follow, and how many operators it stands for
         self.wave = 0  # entries that follow belong to this turn
         self.spent: dict[tuple[str, int], _Uses] = {}
         spans: dict[int, Span] = {}
-        self.stages, self.busy, self.first = _Times(spans), _Times(spans), _Times(spans)
+        self.stages, self.busy, self.first = (_Times(spans, of_one=by_operator) for _ in range(3))
         self.own = set[str]()
         self.load_ns = ZERO
 
@@ -93,8 +93,7 @@ class Ledger:
         """Entries that follow are those of each of `operators`."""
         self.alike = len(operators)
         if self.by_operator:
-            self.row = len(self.rows)
-            self.rows.append(operators)
+            self.row = self.rows.setdefault(operators, len(self.rows))
 
     def spend(self, component: str, cost: ActionCost, uses: Number = 1.0) -> None:
         """Enter the energy of `uses` actions. Pass the same `cost` object for the same action."""
@@ -135,15 +134,15 @@ class Ledger:
                 ((time, uses),) = known.items()
                 alike[wave, time] = largest(alike[wave, time], uses) if (wave, time) in alike else uses
             else:
-                waves.setdefault(wave, _Times(self.stages.spans))[stage] = known
+                waves.setdefault(wave, _Times(self.stages.spans, of_one=self.by_operator))[stage] = known
         for (wave, time), uses in alike.items():
-            waves.setdefault(wave, _Times(self.stages.spans))[time] = {time: uses}
+            waves.setdefault(wave, _Times(self.stages.spans, of_one=self.by_operator))[time] = {time: uses}
         return added(reduce(np.maximum, stages.sums_ns().values()) for stages in waves.values())
 
     def latency_ns(self, slowest_ns: Span) -> Span:
         """First item in to last item out: the first through every stage, the others at the pace of the slowest."""
         alike = [len(operators) for operators in self.rows] or [1]
-        fill_ns = added(time_ns * alike[row] for row, time_ns in self.first.sums_ns().items())
+        fill_ns = added(time_ns * alike[row] for row, time_ns in self.first_sums_ns.items())
         return fill_ns + slowest_ns * max(0.0, 1.0 - 1.0 / self.items) + self.load_ns
 
     def by_component(self) -> dict[str, Span]:
@@ -162,59 +161,63 @@ class Ledger:
         places, costs, uses = list[int](), list[Span](), list[Number]()
         for (component, _), entry in self.spent.items():
             for row, times in entry.by_row.items():
-                places.append(row * len(components) + columns[component])
+                places.append(columns[component] * len(self.rows) + row)
                 costs.append(entry.cost.energy_pJ)
                 uses.append(times)
         size = len(self.rows) * len(components)
         spent = _of_one(costs, uses)
         if spent is not None:
-            table = np.array([np.bincount(places, weights=each, minlength=size) for each in spent])[..., None]
+            table = np.array([np.bincount(places, weights=each, minlength=size) for each in spent])[:, None]
         else:
-            entered = np.stack(np.broadcast_arrays(*(cost * times for cost, times in zip(costs, uses, strict=True))), 1)
-            table = np.zeros((3, size, entered.shape[2]))
-            np.add.at(table, np.s_[:, places], entered)
-        return self._of_each(np.moveaxis(table.reshape(3, len(self.rows), len(components), -1), 3, 1), operators)
+            each = np.broadcast_arrays(*(cost * times for cost, times in zip(costs, uses, strict=True)))
+            table = np.zeros((3, each[0].shape[1], size))
+            for place, energy_pJ in zip(places, each, strict=True):
+                table[..., place] += energy_pJ
+        table = table.reshape(3, -1, len(components), len(self.rows))
+        return np.moveaxis(table @ self._holders(operators), 3, 2)
+
+    @cached_property
+    def busy_sums_ns(self) -> dict[tuple[int, str], Span]:
+        """Time that a row keeps a stage; to be asked when all is entered."""
+        return self.busy.sums_ns()
+
+    @cached_property
+    def first_sums_ns(self) -> dict[int, Span]:
+        """Time of the first item through the stages of a row; to be asked when all is entered."""
+        return self.first.sums_ns()
 
     def stage_ns(self) -> dict[tuple[str, str], Span]:
         """Time that each operator keeps each stage."""
         made: dict[tuple[str, str], Span] = {}
-        for (row, stage), time_ns in self.busy.sums_ns().items():
-            unit = stage.removesuffix(path_of(self.rows[row][0]))
-            for name in self.rows[row]:
-                made[name, unit + path_of(name) if stage in self.own else stage] = time_ns
+        rows = list(self.rows)
+        for (row, stage), time_ns in self.busy_sums_ns.items():
+            unit = stage.removesuffix(path_of(rows[row][0])) if stage in self.own else ""
+            for name in rows[row]:
+                made[name, unit + path_of(name) if unit else stage] = time_ns
         return made
 
     def kept_ns(self, operators: Sequence[str]) -> np.ndarray:
         """Time that each operator keeps its slowest stage, `[3, designs, operators]` ns."""
         slowest: dict[int, Span] = {}
-        for (row, _), time_ns in self.busy.sums_ns().items():
+        for (row, _), time_ns in self.busy_sums_ns.items():
             slowest[row] = np.maximum(slowest[row], time_ns) if row in slowest else time_ns
         return self._times_of_each(slowest, operators)
 
     def first_ns(self, operators: Sequence[str]) -> np.ndarray:
         """Time of the first item through the stages of each operator, `[3, designs, operators]` ns."""
-        return self._times_of_each(self.first.sums_ns(), operators)
+        return self._times_of_each(self.first_sums_ns, operators)
 
     def _times_of_each(self, times: Mapping[int, Span], operators: Sequence[str]) -> np.ndarray:
         each = [times.get(row, ZERO) for row in range(len(self.rows))]
-        return self._of_each(np.stack(np.broadcast_arrays(*each), axis=-1), operators)
+        return np.stack(np.broadcast_arrays(*each), axis=-1) @ self._holders(operators)
 
-    def _of_each(self, table: np.ndarray, operators: Sequence[str]) -> np.ndarray:
-        """Sums of the rows that an operator is in, along the third axis."""
-        places = {name: index for index, name in enumerate(operators)}
-        pairs = [(places[name], row) for row, names in enumerate(self.rows) for name in names]
-        to, rows = (list(each) for each in zip(*pairs, strict=True))
-        made = np.zeros((*table.shape[:2], len(operators), *table.shape[3:]))
-        np.add.at(made, np.s_[:, :, to], table[:, :, rows])
+    def _holders(self, operators: Sequence[str]) -> np.ndarray:
+        """1 where an operator is in a row, `[rows, operators]`: a product with it has the sums of each operator."""
+        place = {name: index for index, name in enumerate(operators)}
+        made = np.zeros((len(self.rows), len(operators)))
+        for names, row in self.rows.items():
+            made[row, [place[name] for name in names]] = 1.0
         return made
-
-
-def added(spans: Iterable[Span]) -> Span:
-    """The sum of spans; zero of none."""
-    total = None
-    for each in spans:
-        total = each if total is None else total + each
-    return ZERO if total is None else total
 
 
 def _of_one(spans: Sequence[Span], uses: Sequence[Number]) -> np.ndarray | None:
@@ -223,6 +226,5 @@ def _of_one(spans: Sequence[Span], uses: Sequence[Number]) -> np.ndarray | None:
         counts = np.array(uses, dtype=np.float64)
     except ValueError:  # some are arrays of designs
         return None
-    if counts.ndim != 1 or not all(each.size == 3 for each in spans):
-        return None
-    return np.concatenate(spans, axis=1) * counts
+    times = np.concatenate(spans, axis=1)
+    return times * counts if times.shape[1] == len(uses) and counts.ndim == 1 else None

@@ -16,7 +16,7 @@ from ohmfield.cost.alike import Alike
 from ohmfield.cost.ledger import Ledger
 from ohmfield.mapping.place import TABLE_MEMORY, product_arrays, table_bits
 from ohmfield.mapping.tile import Tiling, tile
-from ohmfield.mapping.workload import Operator, Placement, Site, Workload
+from ohmfield.mapping.workload import Placement, Site, Workload
 from ohmfield.quantities import ActionCost, Number, Span, largest, smallest, span, uniform
 from ohmfield.spec import InputError
 
