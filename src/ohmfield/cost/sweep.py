@@ -26,7 +26,7 @@ from ohmfield.mapping.workload import Workload
 from ohmfield.quantities import MID, Groups, Mixed, Span, added
 from ohmfield.spec import InputError
 
-CHUNK = 65_536  # designs that are priced together
+CHUNK = 131_072  # designs that are priced together
 DENSE = 16_384  # the same where each is for itself: their columns stay in a core's cache
 LEAST_ALIKE = 8  # designs that a group has on average, if it is worth being one
 SAMPLE = 256  # values that tell whether a knob has few
@@ -148,7 +148,8 @@ def sweep(
     out = _Out(num)
     run = _Run(chip, workload, copies, allow_waves, {"weight_bits": weight_bits, "input_bits": input_bits}, out)
     for designs in _chunks(made):
-        run.price({name: values[designs] for name, values in made.items()}, designs)
+        where = _run_of(designs)
+        run.price({name: values[where] for name, values in made.items()}, designs)
     return out.table(chip.name, workload.inference, made)
 
 
@@ -202,6 +203,11 @@ def _chunks(knobs: Mapping[str, np.ndarray]) -> Iterator[np.ndarray]:
         first = end
 
 
+def _run_of(designs: np.ndarray) -> slice | np.ndarray:
+    """Numbers that follow one another as a slice, which copies nothing; else as they are."""
+    return slice(int(designs[0]), int(designs[-1]) + 1) if (np.diff(designs) == 1).all() else designs
+
+
 def _is_other(values: np.ndarray) -> bool:
     return values.dtype.kind not in "iuf"
 
@@ -212,7 +218,7 @@ class _Out:
     def __init__(self, num: int) -> None:
         self.num = num
         self.figures: dict[str, Any] = {name: np.empty((3, num)) for name in OBJECTIVES}
-        self.components = np.empty((len(COMPONENTS), num))
+        self.components = np.zeros((len(COMPONENTS), num))
         self.reason = np.zeros(num, dtype=np.int32)
         self.reasons: dict[str, int] = {}
 
@@ -225,11 +231,9 @@ class _Out:
         def spread(values: Span) -> np.ndarray:
             return values if groups is None else groups.spread(values)
 
-        first, end = int(designs[0]), int(designs[-1]) + 1
-        where = slice(first, end) if (np.diff(designs) == 1).all() else designs
-        for place_, component in enumerate(COMPONENTS):
-            known = component in sums.energy_pJ
-            self.components[place_, where] = spread(sums.energy_pJ[component][MID]) if known else 0.0
+        where = _run_of(designs)
+        for component, energy_pJ in sums.energy_pJ.items():
+            self.components[COMPONENTS.index(component), where] = spread(energy_pJ[MID])
         for name, values in (
             ("energy_mJ", added(sums.energy_pJ.values()) / PJ_PER_MJ),
             ("latency_ms", sums.fill_ns / NS_PER_MS),
@@ -334,13 +338,14 @@ def _ranks(values: np.ndarray) -> tuple[int, np.ndarray]:
     table = np.unique(values[:: max(1, len(values) // SAMPLE)])
     if len(table) > SAMPLE // 2 and len(values) > SAMPLE:
         return len(values), np.arange(len(values))
-    ranks = np.zeros(len(values), dtype=np.intp)
     if len(table) <= FEW:
+        steps = np.zeros(len(values), dtype=np.uint8)
         for value in table[1:]:
-            ranks += values >= value
+            steps += (values >= value).view(np.uint8)
+        ranks = steps.astype(np.intp)
     else:
         ranks = np.minimum(np.searchsorted(table, values), len(table) - 1)
-    if (table[ranks] != values).any():  # the sample has not met all
+    if (table.take(ranks) != values).any():  # the sample has not met all
         table, ranks = np.unique(values, return_inverse=True)
     return len(table), ranks
 
