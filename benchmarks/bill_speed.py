@@ -139,13 +139,9 @@ def main() -> None:
     results["single_designs_per_s"] = single(field)
     results["resnet_18_ms"] = 1e3 * seconds(lambda: evaluate(chip, images, place(images.shapes, chip)), 10)
     results["llama_3_2_1b_token_ms"] = 1e3 * seconds(lambda: evaluate(chip, tokens, place(tokens.shapes, chip)), 5)
-    rows = [
-        [f"{name} {key}", value]
-        for name in results
-        if isinstance(results[name], dict)
-        for key, value in results[name].items()
-    ]
-    rows += [[name, results[name]] for name in results if not isinstance(results[name], dict)]
+    swept = {name: value for name, value in results.items() if isinstance(value, dict)}
+    rows = [[f"{name} {key}", value] for name, figures in swept.items() for key, value in figures.items()]
+    rows += [[name, value] for name, value in results.items() if name not in swept]
     show("Bills", ("figure", "value"), rows)
     write("bill_speed", results)
 

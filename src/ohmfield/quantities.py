@@ -6,7 +6,7 @@ chip (designs = 1) or a million (`columns` puts arrays behind the same attribute
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, TypeVar, cast
@@ -90,9 +90,16 @@ class PartCost:
 def added(spans: Iterable[Span]) -> Span:
     """The sum of spans, of those of fewest designs first; zero of none."""
     total: Span | None = None
-    for each in sorted(spans, key=np.size):
+    for each in sorted(spans, key=lambda each: each.size):
         total = each if total is None else total + each
     return ZERO if total is None else total
+
+
+def side_by_side(spans: Sequence[Span]) -> np.ndarray:
+    """Spans along a new last axis, `[3, designs, spans]`."""
+    if len({each.shape for each in spans}) > 1:
+        spans = np.broadcast_arrays(*spans)
+    return np.array(spans).transpose(1, 2, 0)
 
 
 # ---- the same arithmetic for one design and for many -----------------------------------------------------------------

@@ -8,7 +8,6 @@ import numpy as np
 
 from ohmfield.chip.chip import Chip
 from ohmfield.mapping.workload import Operator, Placement, Workload
-from ohmfield.quantities import Count
 
 Alike = tuple[Operator, ...]
 
@@ -23,14 +22,17 @@ def alike(chip: Chip, workload: Workload, placement: Placement) -> list[Alike]:
     calls = Counter(operator.path for operator in operators)
     last = last_layer(operators)
     apart = placement.waves > 1 or chip.many is not None
+    told = bool(workload.stated or workload.tally_items)
     groups: dict[object, list[Operator]] = {}
     for operator in operators:
-        path, key = operator.path, operator.id
-        site = placement.sites.get(operator.id)
-        if not (apart or site is None or calls[path] > 1 or operator.id == last):
+        name, path = operator.id, operator.path
+        site, key = placement.sites.get(name), name
+        if not (apart or site is None or calls[path] > 1 or name == last):
+            rates = (*workload.stated_of(name).items(), *workload.tally[name].items()) if told else ()
             ways = (site.row_blocks, site.column_blocks, site.copies, site.wave_span)
-            rates = (*workload.stated_of(operator.id).items(), *workload.tally[operator.id].items())
-            key = (operator.shape, site.unit, path in placement.zero_points, rates, *map(_told_apart, ways))
+            # Arrays of designs are told apart by identity, numbers by value.
+            known = tuple(id(way) if isinstance(way, np.ndarray) else way for way in ways)
+            key = (operator.shape, site.unit, path in placement.zero_points, rates, known)
         groups.setdefault(key, []).append(operator)
     return [tuple(group) for group in groups.values()]
 
@@ -38,8 +40,3 @@ def alike(chip: Chip, workload: Workload, placement: Placement) -> list[Alike]:
 def last_layer(operators: tuple[Operator, ...]) -> str:
     """Id of the last linear operator; empty without one."""
     return next((operator.id for operator in reversed(operators) if operator.kind == "linear"), "")
-
-
-def _told_apart(value: Count) -> object:
-    """Arrays of designs by identity, numbers by value."""
-    return id(value) if np.ndim(value) else value

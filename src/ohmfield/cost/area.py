@@ -12,7 +12,7 @@ from ohmfield.chip.chip import Chip
 from ohmfield.cost.actions import accumulator_bits
 from ohmfield.mapping.place import ACTIVATION
 from ohmfield.mapping.workload import Placement, Workload
-from ohmfield.quantities import ZERO, ActionCost, Number, PartCost, Span, added
+from ohmfield.quantities import ZERO, ActionCost, Number, PartCost, Span, added, side_by_side
 
 # A gather unit is built for these where the workload has no grid to say: image fields with two features per level.
 DEFAULT_DIMS, DEFAULT_FEATURES = 2, 2
@@ -123,5 +123,4 @@ def gated(chip: Chip, parts: Mapping[str, PartCost]) -> tuple[Span, ActionCost]:
 
 def part_areas(parts: Mapping[str, PartCost], components: Sequence[str]) -> np.ndarray:
     """Area by component, `[3, designs, components]` um2."""
-    areas = [parts[name].area_um2 if name in parts else ZERO for name in components]
-    return np.stack(np.broadcast_arrays(*areas), axis=-1)
+    return side_by_side([parts[name].area_um2 if name in parts else ZERO for name in components])

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ohmfield.mapping.workload import path_of
-from ohmfield.quantities import ZERO, ActionCost, Number, Span, added, largest
+from ohmfield.quantities import ZERO, ActionCost, Number, Span, added, largest, side_by_side
 
 # Components in the order they are shown; a unit may name others, which follow.
 COMPONENTS = (
@@ -209,7 +209,7 @@ class Ledger:
 
     def _times_of_each(self, times: Mapping[int, Span], operators: Sequence[str]) -> np.ndarray:
         each = [times.get(row, ZERO) for row in range(len(self.rows))]
-        return np.stack(np.broadcast_arrays(*each), axis=-1) @ self._holders(operators)
+        return side_by_side(each) @ self._holders(operators)
 
     def _holders(self, operators: Sequence[str]) -> np.ndarray:
         """1 where an operator is in a row, `[rows, operators]`: a product with it has the sums of each operator."""

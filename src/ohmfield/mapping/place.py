@@ -207,7 +207,7 @@ def _place_unit(name: str, layers: list[_Layer], chip: Chip, copies: Literal["fi
             Site(op.id, name, cut.row_blocks, cut.column_blocks, times[op.path], cut=cut)
             for op, cut in ((layer.operator, layer.tiling) for layer in layers)
         ]
-    if np.size(needed) > 1 or np.size(num_arrays) > 1:
+    if any(isinstance(count, np.ndarray) and count.size > 1 for count in (needed, num_arrays)):
         raise OneByOne
     position = 0
     for path, layer in stored.items():
@@ -248,7 +248,10 @@ def _asked(copies: int, stored: dict[str, _Layer], num_arrays: Count, max_copies
 
 def _fit_copies(stored: dict[str, _Layer], spare: Count, max_copies: Count) -> dict[str, Count]:
     """Copies per module path: each spare array goes to the layer that takes longest at that point."""
-    if any(np.size(given) > 1 for given in (spare, max_copies, *(layer.tiling.arrays for layer in stored.values()))):
+    if any(
+        isinstance(given, np.ndarray)
+        for given in (spare, max_copies, *(layer.tiling.arrays for layer in stored.values()))
+    ):
         return _fit_copies_of_many(stored, spare, max_copies)
     copies = dict.fromkeys(stored, 1)
     queue = [(-float(layer.time), path) for path, layer in stored.items()]

@@ -58,7 +58,7 @@ class Operator:
     flops: float = 0.0
     bytes: float = 0.0
 
-    @property
+    @cached_property
     def path(self) -> str:
         """Module path without the call index."""
         return path_of(self.id)
