@@ -176,7 +176,8 @@ def looked_up(function: Looked) -> Looked:
         groups = next((each.groups for each in given if isinstance(each, Each)), None)
         if groups is None:
             return function(*given)
-        return Each._made(function(*map(groups.spread, given)), groups)
+        plain = (groups.spread(each) if isinstance(each, np.ndarray) else each for each in given)
+        return Each._made(function(*plain), groups)
 
     return cast("Looked", made)
 
