@@ -6,8 +6,10 @@ chip (designs = 1) or a million (`columns` puts arrays behind the same attribute
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -47,8 +49,12 @@ class Sourced:
     chips: tuple[str, ...] = ()
 
 
+ZERO = span(0.0)  # shared: spans are never written to
+ZERO.flags.writeable = False
+
+
 def _zero() -> Span:
-    return span(0.0)
+    return ZERO
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,21 @@ class PartCost:
         return PartCost(self.area_um2 * instances, self.leakage_uW * instances)
 
 
+def added(spans: Iterable[Span]) -> Span:
+    """The sum of spans, of those of fewest designs first; zero of none."""
+    total: Span | None = None
+    for each in sorted(spans, key=lambda each: each.size):
+        total = each if total is None else total + each
+    return ZERO if total is None else total
+
+
+def side_by_side(spans: Sequence[Span]) -> np.ndarray:
+    """Spans along a new last axis, `[3, designs, spans]`."""
+    if len({each.shape for each in spans}) > 1:
+        spans = np.broadcast_arrays(*spans)
+    return np.array(spans).transpose(1, 2, 0)
+
+
 # ---- the same arithmetic for one design and for many -----------------------------------------------------------------
 
 
@@ -90,6 +111,75 @@ class Mixed(Exception):
     def __init__(self, mask: np.ndarray) -> None:
         super().__init__("designs of a batch take different ways here: evaluate them with `sweep`, which parts them")
         self.mask = mask
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """Designs of a batch by what they have alike: the group of each, and how many groups there are."""
+
+    of: np.ndarray
+    num: int
+
+    def spread(self, values: Any) -> Any:
+        """A plain array with one value per design, of one with one per group; else `values` as they are."""
+        if isinstance(values, Each):
+            return values.view(np.ndarray)
+        if isinstance(values, np.ndarray) and values.ndim and values.shape[-1] == self.num:
+            return values.take(self.of, axis=-1, mode="clip")  # all are within: the mode that does not look is faster
+        return [self.spread(value) for value in values] if isinstance(values, list | tuple) else values
+
+    def each(self, values: np.ndarray) -> Each:
+        """Values that are one per design, to be computed with beside those of groups."""
+        made = values.view(Each)
+        made.groups = self
+        return made
+
+
+class Each(np.ndarray):
+    """One value per design in a batch whose other arrays hold one per group of designs that are alike so far.
+
+    Computing with such an array repeats its values for every design of the group; what no `Each` touches is computed
+    once per group. The last axis of what meets it is that of designs or groups; whatever has other axes is `looked_up`.
+    """
+
+    groups: Groups
+
+    def __array_finalize__(self, source: Any) -> None:
+        if isinstance(source, Each):
+            self.groups = source.groups
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        options.pop("out", None)  # `a += b` takes what is returned: a sum per group may become one per design
+        return self._made(getattr(ufunc, method)(*map(self.groups.spread, inputs), **options), self.groups)
+
+    def __array_function__(self, function: Any, types: Any, given: Any, options: Any) -> Any:
+        if function in TOGETHER:
+            return self._made(function(*self.groups.spread(given), **options), self.groups)
+        return super().__array_function__(function, types, given, options)
+
+    @staticmethod
+    def _made(result: Any, groups: Groups) -> Any:
+        if isinstance(result, list | tuple):
+            return type(result)(Each._made(one, groups) for one in result)
+        return groups.each(result) if isinstance(result, np.ndarray) and result.ndim else result
+
+
+TOGETHER = (np.where, np.broadcast_arrays, np.stack)
+Looked = TypeVar("Looked", bound=Callable[..., Any])
+
+
+def looked_up(function: Looked) -> Looked:
+    """A function that reads tables, whose arrays have axes other than designs: an `Each` passes it as a plain array."""
+
+    @wraps(function)
+    def made(*given: Any) -> Any:
+        groups = next((each.groups for each in given if isinstance(each, Each)), None)
+        if groups is None:
+            return function(*given)
+        plain = (groups.spread(each) if isinstance(each, np.ndarray) else each for each in given)
+        return Each._made(function(*plain), groups)
+
+    return cast("Looked", made)
 
 
 def uniform(condition: Any) -> bool:
@@ -116,14 +206,14 @@ def ceil_div(value: Number, by: Number) -> Count:
     """
     if isinstance(value, int) and isinstance(by, int):
         return -(-value // by)
-    return np.ceil(np.asarray(value) / by)
+    return np.ceil(np.asanyarray(value) / by)
 
 
 def floor_div(value: Number, by: Number) -> Count:
     """`floor(value / by)` of whole numbers, in the manner of `ceil_div`."""
     if isinstance(value, int) and isinstance(by, int):
         return value // by
-    return np.floor(np.asarray(value) / by)
+    return np.floor(np.asanyarray(value) / by)
 
 
 def largest(first: Count, *others: Count) -> Count:

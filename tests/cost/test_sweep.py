@@ -154,3 +154,22 @@ def test_a_view_of_many_shares_what_does_not_vary():
     made = columns(chip, {"units.crossbar.adc.bits": np.array([7, 8])})
     assert made.buffer is chip.buffer
     assert chip.units["crossbar"].adc.bits == 7  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("name", "path", "values"), numbers(), ids=lambda value: str(value))
+def test_a_knob_of_many_values_beside_one_of_few_costs_what_each_design_costs(name, path, values, monkeypatch):
+    """The knob is one value per design, the other one is one per group; in grids of random order."""
+    monkeypatch.setattr("ohmfield.cost.sweep.LEAST_ALIKE", 2)
+    chip, beside = CHIPS[name], "process.supply_V" if path != "process.supply_V" else "process.clock_GHz"
+    held = next(v for where, v, _ in walk(chip) if where == beside)
+    many = np.random.default_rng(0).permutation(np.resize(np.array(values), 3 * len(values)))
+    knobs_ = {beside: np.resize([held, 0.9 * held], len(many)), path: many}
+    table = sweep(chip, NETWORK, knobs_, combine="rows", allow_waves=True)
+    for design in range(len(many)):
+        one = with_values(chip, {where: column[design].item() for where, column in knobs_.items()})
+        bill = evaluate(one, NETWORK, place(NETWORK.shapes, one))
+        np.testing.assert_allclose(table.energy_pJ[design], bill.energy_pJ[1, 0].sum(0), rtol=1e-12)
+        np.testing.assert_allclose(table.energy_mJ[:, design], bill.energy_mJ, rtol=1e-12)
+        np.testing.assert_allclose(table.latency_ms[:, design], bill.latency_ms, rtol=1e-12)
+        np.testing.assert_allclose(table.area_mm2[:, design], bill.area_mm2, rtol=1e-12)
+        np.testing.assert_allclose(table.leakage_mW[:, design], bill.leakage_uW[:, 0] / 1e3, rtol=1e-12)

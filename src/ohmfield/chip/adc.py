@@ -108,7 +108,7 @@ class Adc(ABC):
 
     def thermal_floor_pJ(self) -> Number:
         """Least energy of one conversion: `8 k T 10^(SNDR/10)` at 300 K, SNDR of the effective bits."""
-        effective = np.asarray(self.bits if self.enob is None else self.enob, dtype=np.float64)
+        effective = np.asanyarray(self.bits if self.enob is None else self.enob, dtype=np.float64)
         sndr_dB = 6.02 * effective + 1.76
         return 8.0 * BOLTZMANN_J_PER_K * ROOM_K * 10.0 ** (sndr_dB / 10.0) * PJ_PER_J
 
@@ -125,7 +125,7 @@ class Adc(ABC):
 
     def noise_factor(self) -> Number:
         """Energy of one decision at the effective bits over one at full bits: from 1 down to a half (assumed)."""
-        missing = 0.0 if self.enob is None else np.asarray(self.bits) - np.asarray(self.enob)
+        missing = 0.0 if self.enob is None else np.asanyarray(self.bits) - np.asanyarray(self.enob)
         return 0.5 + 0.5 * 4.0 ** (-missing)
 
     @abstractmethod

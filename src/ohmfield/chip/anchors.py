@@ -148,14 +148,18 @@ def once(make: Callable[..., Cost], process: object, *arguments: object) -> Cost
     process it was asked for, so that chunks of a sweep over processes do not pile up on it. Arrays of designs are asked
     each time, and so is whoever sees constants through something.
     """
-    leaf = make.__self__  # type: ignore[attr-defined]
-    if _view.get() is not None or any(isinstance(argument, np.ndarray) for argument in arguments):
+    if _view.get() is not None:
         return make(process, *arguments)
+    leaf = make.__self__  # type: ignore[attr-defined]
     asked_for, known = leaf.__dict__.get("_once", (None, {}))
     if asked_for is not process:
         known = {}
         leaf.__dict__["_once"] = process, known
     key = (make.__name__, arguments, _left_out.get())
-    if key not in known:
-        known[key] = make(process, *arguments)
-    return known[key]
+    try:
+        found = known.get(key)
+    except TypeError:  # arrays of designs have no hash
+        return make(process, *arguments)
+    if found is None:
+        found = known[key] = make(process, *arguments)
+    return found

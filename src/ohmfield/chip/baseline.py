@@ -40,8 +40,8 @@ class Roofline:
         >>> float(chip.cost(flops=1e3, moved_bytes=0).latency_ns[1, 0])
         10.0
         """
-        compute_ns = np.asarray(flops, dtype=np.float64) / (self.peak_GFLOPs * self.utilisation)
-        memory_ns = np.asarray(moved_bytes, dtype=np.float64) / (self.bandwidth_GBps * self.streaming)
-        time_ns = span(1.0) * (np.maximum(compute_ns, memory_ns) + np.asarray(launches) * self.launch_us * NS_PER_US)
+        compute_ns = np.asanyarray(flops, dtype=np.float64) / (self.peak_GFLOPs * self.utilisation)
+        memory_ns = np.asanyarray(moved_bytes, dtype=np.float64) / (self.bandwidth_GBps * self.streaming)
+        time_ns = span(1.0) * (np.maximum(compute_ns, memory_ns) + np.asanyarray(launches) * self.launch_us * NS_PER_US)
         power_W = self.idle_W + _ACTIVITY.value() * (self.busy_W - self.idle_W)
         return ActionCost(time_ns * power_W * PJ_PER_NJ, time_ns)

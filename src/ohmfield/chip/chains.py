@@ -28,7 +28,7 @@ def rises(rows: Number, weight_bits: Number) -> Number:
     >>> round(float(rises(8, 8)), 2)
     0.87
     """
-    return FIRST_ROW + NEXT_ROW * (1.0 - np.exp(-np.asarray(weight_bits) / HALF_BITS)) * (np.asarray(rows) - 1.0)
+    return FIRST_ROW + NEXT_ROW * (1.0 - np.exp(-np.asanyarray(weight_bits) / HALF_BITS)) * (np.asanyarray(rows) - 1.0)
 
 
 def link_fJ(rows: Number, weight_bits: Number, columns: Number) -> Span:

@@ -21,7 +21,7 @@ _ARRAY_SHARE, _NOISE_SHARE = 1 / 8, 1e-5
 
 
 def _sar_shape(bits: Number, enob: Number) -> Number:
-    return bits + _ARRAY_SHARE * 2.0 ** np.asarray(bits) + _NOISE_SHARE * 4.0 ** np.asarray(enob)
+    return bits + _ARRAY_SHARE * 2.0 ** np.asanyarray(bits) + _NOISE_SHARE * 4.0 ** np.asanyarray(enob)
 
 
 def _sar_fF(
@@ -139,10 +139,10 @@ class SarAdc(Adc):
         effective = self.bits if self.enob is None else self.enob
         reference_fJ = SAR_FF.value() * 0.81 * _sar_shape(self.bits, effective) * self.gain_factor()
         energy_pJ = np.maximum(process.analog_pJ(reference_fJ), self.thermal_floor_pJ())
-        return ActionCost(energy_pJ, process.delay_ns(SAR_NS_PER_BIT.value() * (np.asarray(self.bits) + 1)))
+        return ActionCost(energy_pJ, process.delay_ns(SAR_NS_PER_BIT.value() * (np.asanyarray(self.bits) + 1)))
 
     def part(self, process: Process) -> PartCost:
-        area = SAR_UM2.value() * 2.0 ** ((np.asarray(self.bits) - 8) / 2) * self.gain_factor()
+        area = SAR_UM2.value() * 2.0 ** ((np.asanyarray(self.bits) - 8) / 2) * self.gain_factor()
         return process.powered(process.analog_um2(area * self.matching_factor()))
 
 
@@ -154,12 +154,12 @@ class FlashAdc(Adc):
     noise_assumed: ClassVar[bool] = True
 
     def conversion(self, process: Process) -> ActionCost:
-        thresholds = 2.0 ** np.asarray(self.bits) - 1.0
+        thresholds = 2.0 ** np.asanyarray(self.bits) - 1.0
         energy_pJ = process.analog_pJ(COMPARE_FJ.value() * thresholds * self.noise_factor() * self.gain_factor())
         return ActionCost(np.maximum(energy_pJ, self.thermal_floor_pJ()), process.delay_ns(SAR_NS_PER_BIT.value()))
 
     def part(self, process: Process) -> PartCost:
-        area = COMPARE_UM2.value() * (2.0 ** np.asarray(self.bits) - 1.0) * self.gain_factor()
+        area = COMPARE_UM2.value() * (2.0 ** np.asanyarray(self.bits) - 1.0) * self.gain_factor()
         return process.powered(process.analog_um2(area * self.matching_factor()))
 
 
@@ -171,13 +171,13 @@ class RampAdc(Adc):
     noise_assumed: ClassVar[bool] = True
 
     def conversion(self, process: Process) -> ActionCost:
-        steps = 2.0 ** np.asarray(self.bits)
+        steps = 2.0 ** np.asanyarray(self.bits)
         energy_pJ = process.analog_pJ(COMPARE_FJ.value() * steps * self.noise_factor() * self.gain_factor())
         latency_ns = process.delay_ns(STEP_NS.value() * steps)
         return ActionCost(np.maximum(energy_pJ, self.thermal_floor_pJ()), latency_ns)
 
     def part(self, process: Process) -> PartCost:
-        counter = COUNTER_UM2.value() * np.asarray(self.bits)
+        counter = COUNTER_UM2.value() * np.asanyarray(self.bits)
         area = (COMPARE_UM2.value() * self.matching_factor() + counter) * self.gain_factor()
         return process.powered(process.analog_um2(area))
 
@@ -194,12 +194,12 @@ class CcoAdc(Adc):
         return (*super().assumptions, "half of HERMES' energy and a quarter of its area are its converters'")
 
     def conversion(self, process: Process) -> ActionCost:
-        codes = 2.0 ** np.asarray(self.bits)
+        codes = 2.0 ** np.asanyarray(self.bits)
         energy_pJ = process.analog_pJ(COUNT_FJ.value() * codes * self.noise_factor() * self.gain_factor())
         return ActionCost(np.maximum(energy_pJ, self.thermal_floor_pJ()), process.delay_ns(STEP_NS.value() * codes))
 
     def part(self, process: Process) -> PartCost:
-        counter = COUNTER_UM2.value() * np.asarray(self.bits)
+        counter = COUNTER_UM2.value() * np.asanyarray(self.bits)
         area = (OSCILLATOR_UM2.value() * self.matching_factor() + counter) * self.gain_factor()
         return process.powered(process.analog_um2(area))
 
@@ -222,18 +222,18 @@ class SigmaDeltaAdc(Adc):
 
     def clocks(self) -> Number:
         """Clocks of one conversion; `L! = L` for the orders there are."""
-        order = np.asarray(self.order, dtype=np.float64)
-        return np.ceil((order * 2.0 ** np.asarray(self.bits)) ** (1.0 / order))
+        order = np.asanyarray(self.order, dtype=np.float64)
+        return np.ceil((order * 2.0 ** np.asanyarray(self.bits)) ** (1.0 / order))
 
     def conversion(self, process: Process) -> ActionCost:
         clocks = self.clocks()
-        clock_fJ = MODULATE_FJ.value() * np.asarray(self.order) * self.noise_factor() * self.gain_factor()
+        clock_fJ = MODULATE_FJ.value() * np.asanyarray(self.order) * self.noise_factor() * self.gain_factor()
         energy_pJ = np.maximum(process.analog_pJ(clock_fJ * clocks), self.thermal_floor_pJ())
         return ActionCost(energy_pJ, process.delay_ns(SAR_NS_PER_BIT.value() * clocks))
 
     def part(self, process: Process) -> PartCost:
-        analog = COMPARE_UM2.value() + AMPLIFIER_UM2.value() * np.asarray(self.order)
-        counters = COUNTER_UM2.value() * np.asarray(self.bits) * np.asarray(self.order)
+        analog = COMPARE_UM2.value() + AMPLIFIER_UM2.value() * np.asanyarray(self.order)
+        counters = COUNTER_UM2.value() * np.asanyarray(self.bits) * np.asanyarray(self.order)
         area = (analog * self.matching_factor() + counters) * self.gain_factor()
         return process.powered(process.analog_um2(area))
 

@@ -33,11 +33,13 @@ class PostCalibration:
 
     def correction(self, code_bits: Number) -> library.Block:
         """One code corrected: a product with the scale and a sum with the shift."""
-        width = np.asarray(code_bits) + self.fraction_bits
+        width = np.asanyarray(code_bits) + self.fraction_bits
         if self.fit == "offset":
             return library.adder(width)
         return library.multiplier(code_bits, self.bits) + library.adder(width)
 
     def registers(self, code_bits: Number) -> library.Block:
         """What is kept for one column."""
-        return library.register(np.asarray(code_bits) + self.fraction_bits + (self.bits if self.fit != "offset" else 0))
+        return library.register(
+            np.asanyarray(code_bits) + self.fraction_bits + (self.bits if self.fit != "offset" else 0)
+        )

@@ -95,14 +95,14 @@ class Dac:
 
         Driver and line swing by the supply; wider digits need a converter, unless they are the widths of `pulses`.
         """
-        wide = 0 if pulses else np.minimum(np.asarray(self.bits) - 1, 1)  # a single bit is a switch, not a converter
+        wide = 0 if pulses else np.minimum(np.asanyarray(self.bits) - 1, 1)  # a single bit is a switch, not a converter
         driver_fF = (DRIVER_FF.value() + DAC_FF.value() * self.bits * wide) * self._sides()
-        units = 2.0 ** (np.asarray(self.bits) - 1)
+        units = 2.0 ** (np.asanyarray(self.bits) - 1)
         return ActionCost(process.analog_pJ((driver_fF + LINE_FF.value() * columns) * REFERENCE_V**2) / units)
 
     def part(self, process: Process, *, pulses: bool = False) -> PartCost:
         """The driver of one row."""
-        further = 0 if pulses else np.asarray(self.bits) - 1
+        further = 0 if pulses else np.asanyarray(self.bits) - 1
         return process.powered(process.analog_um2((DRIVER_UM2.value() + DAC_UM2.value() * further) * self._sides()))
 
     def detector(self, rows: Number) -> library.Block:
@@ -113,17 +113,17 @@ class Dac:
         """
         if self.skip == "none":
             return library.gate(0)
-        driven = library.gate(np.asarray(rows) * self.bits)
+        driven = library.gate(np.asanyarray(rows) * self.bits)
         if self.skip == "zero_planes":
             return driven
-        width = np.ceil(np.log2(np.asarray(rows) + 1))
+        width = np.ceil(np.log2(np.asanyarray(rows) + 1))
         return driven + (library.adder(width) + library.comparator(width)).times(rows)
 
     def selection(self, rows: Number) -> library.Block:
         """What one further read of a group costs to select its rows."""
         if self.skip != "zero_bits":
             return library.gate(0)
-        return library.comparator(np.ceil(np.log2(np.asarray(rows) + 1))).times(rows)
+        return library.comparator(np.ceil(np.log2(np.asanyarray(rows) + 1))).times(rows)
 
     def _sides(self) -> float:
         return BIPOLAR_FACTOR if self.bipolar else 1.0

@@ -89,10 +89,11 @@ def checked(chip: Chip, path: str, given: Sequence[Any] | np.ndarray) -> np.ndar
     held = isinstance(given, np.ndarray) or all(isinstance(value, str | int | float) for value in given)
     numbers = np.asarray(given if held else [None])
     if numbers.dtype.kind in "iuf" and numbers.ndim == 1:
-        if not np.isfinite(numbers).all():
-            raise InputError(f"{numbers[~np.isfinite(numbers)][0]} is not a number", path)
-        if isinstance(getattr(record, name), int) and (numbers % 1 != 0).any():
-            raise InputError(f"{numbers[numbers % 1 != 0][0]:g} is not a whole number", path)
+        if numbers.dtype.kind == "f":
+            if not np.isfinite(numbers).all():
+                raise InputError(f"{numbers[~np.isfinite(numbers)][0]} is not a number", path)
+            if isinstance(getattr(record, name), int) and (numbers % 1 != 0).any():
+                raise InputError(f"{numbers[numbers % 1 != 0][0]:g} is not a whole number", path)
         for text, holds in limits_of(type(record), name):
             if not (fine := holds(numbers)).all():
                 raise InputError(f"{numbers[~fine][0]:g} is not allowed: {text}", path)

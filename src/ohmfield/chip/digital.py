@@ -106,7 +106,7 @@ class GatherUnit:
     def _address(self, dims: Number) -> tuple[Block, ...]:
         """Scale and floor per axis (shared by the corners), multiply by primes, XOR, mask."""
         bits = self.coordinate_bits
-        corners = 2.0 ** np.asarray(dims)
+        corners = 2.0 ** np.asanyarray(dims)
         scale = library.multiplier(bits, bits).times(dims / corners) + library.register(bits * dims)
         # Only the low bits of a product with a prime are kept: half an array multiplier; the first prime is 1.
         primes = library.multiplier(bits, _INDEX_BITS).times(0.5 * (dims - 1)) + library.register(_INDEX_BITS * dims)
@@ -120,7 +120,7 @@ class GatherUnit:
 
     def _interpolate(self, dims: Number, features: Number) -> tuple[Block, ...]:
         """Corner weights from the fractions of each axis, a product per corner and feature, adder tree, rounding."""
-        corners = 2.0 ** np.asarray(dims)
+        corners = 2.0 ** np.asanyarray(dims)
         weight = self.weight_bits * dims
         weights = library.multiplier(self.weight_bits, self.weight_bits).times(corners * (dims - 1))
         products = library.multiplier(self.table_bits, weight).times(corners * features)
@@ -140,7 +140,7 @@ class GatherUnit:
 
     def part(self, process: Process, dims: Number, features: Number) -> PartCost:
         """All lanes; a lane addresses every corner of its level at once."""
-        addresses = _total(self._address(dims)).times(2.0 ** np.asarray(dims))
+        addresses = _total(self._address(dims)).times(2.0 ** np.asanyarray(dims))
         lane = addresses + _total(self._interpolate(dims, features))
         return lane.part(process).times(self.lanes)
 

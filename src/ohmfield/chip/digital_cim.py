@@ -59,22 +59,22 @@ class DigitalCim(Unit):
 
     def digits(self, input_bits: Number) -> Number:
         """Cycles of one product: `ceil(input_bits / input_bits_per_cycle)`."""
-        return np.ceil(np.asarray(input_bits) / self.input_bits_per_cycle)
+        return np.ceil(np.asanyarray(input_bits) / self.input_bits_per_cycle)
 
     def weights_per_row(self, weight_bits: Number) -> Number:
         """Outputs of one array."""
-        return np.floor(np.asarray(self.columns) / self.columns_per_weight(weight_bits))
+        return np.floor(np.asanyarray(self.columns) / self.columns_per_weight(weight_bits))
 
     def accumulator_bits(self, weight_bits: Number, input_bits: Number) -> Number:
         """Width that cannot overflow over one array."""
         return weight_bits + input_bits + np.ceil(np.log2(self.rows))
 
     def _product_bits(self, weight_bits: Number) -> Number:
-        return weight_bits + np.asarray(self.input_bits_per_cycle) - 1
+        return weight_bits + np.asanyarray(self.input_bits_per_cycle) - 1
 
     def _product(self, weight_bits: Number) -> library.Block:
         """One weight times one digit: an AND per bit, and the adders that join the partial products of wider digits."""
-        digit = np.asarray(self.input_bits_per_cycle)
+        digit = np.asanyarray(self.input_bits_per_cycle)
         if self.booth:
             return chains.booth_product(weight_bits)
         return library.gate(weight_bits * digit) + library.adder(weight_bits * (digit - 1))
@@ -90,7 +90,7 @@ class DigitalCim(Unit):
 
         A line of random bits rises in a quarter of the cycles; a digit is driven if any of its bits is set.
         """
-        digit = np.asarray(self.input_bits_per_cycle)
+        digit = np.asanyarray(self.input_bits_per_cycle)
         rises = 0.25 * digit / (1.0 - 0.5**digit)
         return ActionCost(process.analog_pJ(LINE_FF.value() * self.columns * rises * REFERENCE_V**2))
 
@@ -130,7 +130,7 @@ class DigitalCim(Unit):
         """What works in every cycle: registers between the parts of a chain, or the recoding of every row's digit."""
         if self.chain_rows is None:
             return library.gate(chains.BOOTH_GATES * self.rows if self.booth else 0)
-        return library.register(self.columns * np.ceil(np.asarray(self.rows) / self.chain_rows))
+        return library.register(self.columns * np.ceil(np.asanyarray(self.rows) / self.chain_rows))
 
     def write(self, process: Process) -> ActionCost:
         """One weight bit written."""

@@ -39,8 +39,8 @@ class PowerDomain:
         """Charging the supply of a part again: all of it, or what it sank by when its bits were retained."""
         capacitance_nF = SUPPLY_NF_PER_MM2.value() * part.area_um2 / UM2_PER_MM2
         charged = np.where(self.retain, 0.5, 1.0)  # held near half the supply (assumed)
-        energy_pJ = capacitance_nF * np.asarray(process.supply_V) ** 2 * charged * PJ_PER_NF_V2
-        return ActionCost(energy_pJ, seen("time to wake", within(1.0, 3.0)) * np.asarray(self.wake_ns))
+        energy_pJ = capacitance_nF * np.asanyarray(process.supply_V) ** 2 * charged * PJ_PER_NF_V2
+        return ActionCost(energy_pJ, seen("time to wake", within(1.0, 3.0)) * np.asanyarray(self.wake_ns))
 
     def switches(self, part: PartCost) -> PartCost:
         """The header switches of a part: area that is there, gated or not."""
@@ -51,9 +51,9 @@ class PowerDomain:
 
         Off only where that saves: a gap shorter than `break_even_ns` is sat out.
         """
-        on = part.leakage_uW * np.asarray(idle_ns) * 1e-3
-        off = self.idle_uW(part) * np.asarray(idle_ns) * 1e-3 + self.wake(process, part).energy_pJ
-        return part.leakage_uW * np.asarray(busy_ns) * 1e-3 + np.minimum(on, off)
+        on = part.leakage_uW * np.asanyarray(idle_ns) * 1e-3
+        off = self.idle_uW(part) * np.asanyarray(idle_ns) * 1e-3 + self.wake(process, part).energy_pJ
+        return part.leakage_uW * np.asanyarray(busy_ns) * 1e-3 + np.minimum(on, off)
 
     def break_even_ns(self, process: Process, part: PartCost) -> Span:
         """Shortest idle time that is worth switching off for."""

@@ -160,7 +160,7 @@ def xor(bits: Number) -> Block:
 
 def mux(bits: Number, ways: Number = 2) -> Block:
     """Multiplexer of `ways` words: `ways - 1` two-way muxes per bit."""
-    return gate(_MUX_GATES * bits * (np.asarray(ways) - 1))
+    return gate(_MUX_GATES * bits * (np.asanyarray(ways) - 1))
 
 
 def shifter(bits: Number) -> Block:
@@ -175,7 +175,7 @@ def comparator(bits: Number) -> Block:
 
 def table(entries: Number, bits: Number) -> Block:
     """Read-only table, one read of `bits`; energy per bit ~ depth^0.78 (CACTI) from 1 KB (128 words of 64 bits)."""
-    depth = (np.asarray(entries, dtype=np.float64) / 128.0) ** float(TABLE_DEPTH_EXPONENT[1, 0])
+    depth = (np.asanyarray(entries, dtype=np.float64) / 128.0) ** float(TABLE_DEPTH_EXPONENT[1, 0])
     return Block(TABLE_FJ.value() * depth * bits, TABLE_UM2.value() * entries * bits)
 
 
@@ -185,4 +185,4 @@ def adder_tree_cells(inputs: Number, bits: Number) -> Number:
     >>> int(adder_tree_cells(2, 8))
     8
     """
-    return inputs * (np.asarray(bits) + 1) - (bits + np.log2(inputs) + 1)
+    return inputs * (np.asanyarray(bits) + 1) - (bits + np.log2(inputs) + 1)

@@ -100,7 +100,7 @@ def held_column(process: Process, mean_uS: Number, rows: Number, read_V: Number,
     The branch carries the current of all `rows` at their mean conductance, whatever is driven (class A): `V_dd I t`,
     twice, once for the amplifier that holds the column and once for the copy. Between half of that and twice as much.
     """
-    current_uA = mean_uS * np.asarray(read_V) * rows
+    current_uA = mean_uS * np.asanyarray(read_V) * rows
     branches = seen("currents of a held column", span(2.0, 1.0, 4.0))
-    energy_pJ = branches * np.asarray(process.supply_V) * current_uA * held_ns * PJ_PER_FJ
+    energy_pJ = branches * np.asanyarray(process.supply_V) * current_uA * held_ns * PJ_PER_FJ
     return ActionCost(energy_pJ)

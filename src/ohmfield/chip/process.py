@@ -62,7 +62,7 @@ class Process:
     @property
     def extrapolated(self) -> tuple[str, ...]:
         """What is scaled beyond its source; every bill repeats it. Of many designs, what holds for any."""
-        node = np.asarray(self.node_nm)
+        node = np.asanyarray(self.node_nm)
         low, high = scaling.SOURCED_NM
         lines = {
             "below 7 nm the energy of gates ~ sqrt(node) and their area ~ node (a reading of the IRDS)": node < 7.0,
@@ -74,7 +74,7 @@ class Process:
     @cached_property
     def cycle_ns(self) -> Span:
         """One clock period, `[3, designs]`."""
-        return span(1.0) / np.asarray(self.clock_GHz, dtype=np.float64)
+        return span(1.0) / np.asanyarray(self.clock_GHz, dtype=np.float64)
 
     # Factors from 28 nm and 0.9 V to here, looked up once for a process.
 
@@ -120,9 +120,9 @@ class Process:
 
     def squares(self, count: Span) -> PartCost:
         """A part of that many squares of the node name."""
-        return self.powered(count * (np.asarray(self.node_nm) / NM_PER_UM) ** 2)
+        return self.powered(count * (np.asanyarray(self.node_nm) / NM_PER_UM) ** 2)
 
     def powered(self, area_um2: Span) -> PartCost:
         """A part of that area, with the leakage of its area (leaks in proportion to the supply)."""
-        supply = np.asarray(self.supply_V) / scaling.REFERENCE_V
+        supply = np.asanyarray(self.supply_V) / scaling.REFERENCE_V
         return PartCost(area_um2, area_um2 / UM2_PER_MM2 * LEAKAGE_UW_PER_MM2.value() * supply * self.leakage)

@@ -73,7 +73,7 @@ def _check_charge(crossbar: Crossbar) -> None:
     array, dac, where = crossbar.array, crossbar.dac, "array.readout charge_share"
     if getattr(crossbar.cell, "capacitor_fF", None) is None:
         raise ValueError(f"{where}: a {crossbar.cell.kind} cell names no capacitor; use an sram cell with capacitor_fF")
-    if np.any(np.asarray(dac.bits) > 1):
+    if np.any(np.asanyarray(dac.bits) > 1):
         raise ValueError(f"{where}: dac.bits {dac.bits} would drive capacitors to parts of a voltage; use 1")
     if array.wires is not None:
         raise ValueError(f"{where}: settled charge loses nothing in resistance; use no wires")
@@ -97,7 +97,7 @@ def _check_time(crossbar: Crossbar) -> None:
 
 def pulses(array: Array, dac: Dac) -> Number:
     """Shortest pulses that fit into one read: `2^bits - 1` where digits are widths of pulses, else 1."""
-    return 2.0 ** np.asarray(dac.bits) - 1.0 if array.readout == "time" else 1.0
+    return 2.0 ** np.asanyarray(dac.bits) - 1.0 if array.readout == "time" else 1.0
 
 
 def timer(array: Array, dac: Dac) -> library.Block:
@@ -124,7 +124,9 @@ def settling(process: Process, crossbar: Crossbar, mean_uS: Number) -> Span:
         return span(1.0)
     fF = LINE_FF.value() * analog_energy(process.node_nm, REFERENCE_V) * array.built_rows
     # Twice the cells of a pair's column are twice its capacitance and twice its conductance.
-    settle_ns = np.log(2.0) * (np.asarray(crossbar.adc.bits) + 1.0) * fF / (array.rows_active * np.asarray(mean_uS))
+    settle_ns = (
+        np.log(2.0) * (np.asanyarray(crossbar.adc.bits) + 1.0) * fF / (array.rows_active * np.asanyarray(mean_uS))
+    )
     return np.maximum(1.0, settle_ns / array.read_ns)
 
 
@@ -134,7 +136,7 @@ def dissipated(crossbar: Crossbar, driven_share: Number) -> Number:
     Of a column at the mean v of its rows, `V^2 (sum x^2 G - (sum x G)^2 / sum G)`: with alike cells and a share p of
     the rows driven `1 - p` of it; pairs average to nearly 0 V.
     """
-    return 1.0 if crossbar.pairs or not crossbar.array.averages else 1.0 - np.asarray(driven_share)
+    return 1.0 if crossbar.pairs or not crossbar.array.averages else 1.0 - np.asanyarray(driven_share)
 
 
 def select_pJ(process: Process, array: Array) -> Span:
@@ -157,8 +159,8 @@ def undo(crossbar: Crossbar) -> library.Block:
 def factors(crossbar: Crossbar) -> library.Block:
     """Registers of the factors of one array: one for each column, or pair, of each of its row groups."""
     array = crossbar.array
-    columns = np.asarray(array.columns) / (2 if crossbar.pairs else 1)
-    groups = np.ceil(np.asarray(array.rows) / array.rows_active)
+    columns = np.asanyarray(array.columns) / (2 if crossbar.pairs else 1)
+    groups = np.ceil(np.asanyarray(array.rows) / array.rows_active)
     return library.register(array.column_factor_bits).times(columns * groups)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ohmfield.quantities import Number
+from ohmfield.quantities import Number, looked_up
 from ohmfield.spec import InputError
 
 REFERENCE_NM, REFERENCE_V = 28.0, 0.9
@@ -43,9 +43,10 @@ ANALOG_AREA_EXPONENT = 1.25
 DELAY_SUPPLY_EXPONENT = 1.5
 
 
+@looked_up
 def _interpolate(table: dict[float, float], node_nm: Number) -> Number:
     """Log-log interpolation of `table`; `InputError` outside 2..180 nm."""
-    node = np.asarray(node_nm, dtype=np.float64)
+    node = np.asanyarray(node_nm, dtype=np.float64)
     if not np.all((node >= SMALLEST_NM) & (node <= LARGEST_NM)):  # also catches NaN
         raise InputError(
             f"node {node_nm} nm is outside {SMALLEST_NM:g}..{LARGEST_NM:g} nm; no constants are known there"
@@ -78,7 +79,7 @@ _GATE_AREA = _beyond({float(node): area for node, area in _AREA.items()}, 1.0)
 
 
 def _digital_energy(node_nm: Number, supply_V: Number) -> Number:
-    return _interpolate(_ENERGY, node_nm) * (np.asarray(supply_V) / nominal_V(node_nm)) ** 2
+    return _interpolate(_ENERGY, node_nm) * (np.asanyarray(supply_V) / nominal_V(node_nm)) ** 2
 
 
 def digital_energy(node_nm: Number, supply_V: Number) -> Number:
@@ -99,7 +100,7 @@ def delay(node_nm: Number, supply_V: Number) -> Number:
     """Delay relative to 28 nm, 0.9 V: linear in node (a simplification), V^-1.5 from the nominal supply."""
 
     def raw(node: Number, supply: Number) -> Number:
-        return np.asarray(node) * (nominal_V(node) / supply) ** DELAY_SUPPLY_EXPONENT
+        return np.asanyarray(node) * (nominal_V(node) / supply) ** DELAY_SUPPLY_EXPONENT
 
     return raw(node_nm, supply_V) / raw(REFERENCE_NM, REFERENCE_V)
 
@@ -107,11 +108,11 @@ def delay(node_nm: Number, supply_V: Number) -> Number:
 def analog_energy(node_nm: Number, supply_V: Number) -> Number:
     """Energy of converters and lines relative to 28 nm, 0.9 V: C ~ node, E = C V^2."""
     _interpolate(_GATE_AREA, node_nm)  # refuses what lies outside the range
-    node = np.asarray(node_nm, dtype=np.float64)
-    return (node / REFERENCE_NM) ** ANALOG_ENERGY_EXPONENT * (np.asarray(supply_V) / REFERENCE_V) ** 2
+    node = np.asanyarray(node_nm, dtype=np.float64)
+    return (node / REFERENCE_NM) ** ANALOG_ENERGY_EXPONENT * (np.asanyarray(supply_V) / REFERENCE_V) ** 2
 
 
 def analog_area(node_nm: Number) -> Number:
     """Area of converters, drivers and samplers relative to 28 nm."""
     _interpolate(_GATE_AREA, node_nm)
-    return (np.asarray(node_nm, dtype=np.float64) / REFERENCE_NM) ** ANALOG_AREA_EXPONENT
+    return (np.asanyarray(node_nm, dtype=np.float64) / REFERENCE_NM) ** ANALOG_AREA_EXPONENT

@@ -39,5 +39,5 @@ class SenseAmplifier:
 
     def part(self, process: Process, columns: int) -> PartCost:
         """The amplifiers of an array of that many columns."""
-        amplifiers = np.ceil(np.asarray(columns) / self.columns_per_amplifier)
+        amplifiers = np.ceil(np.asanyarray(columns) / self.columns_per_amplifier)
         return process.powered(process.analog_um2(SENSE_UM2.value())).times(amplifiers)

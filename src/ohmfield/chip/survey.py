@@ -50,13 +50,13 @@ class SurveyAdc(Adc):
         >>> round(float(SurveyAdc(bits=8).survey_pJ(28.0)), 2)
         1.33
         """
-        bits = np.asarray(self.bits if self.enob is None else self.enob, dtype=np.float64)
+        bits = np.asanyarray(self.bits if self.enob is None else self.enob, dtype=np.float64)
         below = np.floor(bits)
         at_below, at_above = (np.log(self._whole_pJ(whole, node_nm)) for whole in (below, below + 1.0))
         return np.exp(at_below + (bits - below) * (at_above - at_below))
 
     def _whole_pJ(self, bits: Number, node_nm: Number) -> Number:
-        rate = np.log(np.asarray(self.rate_MSps) * _HZ_PER_MHZ)
+        rate = np.log(np.asanyarray(self.rate_MSps) * _HZ_PER_MHZ)
         merit_dB = np.minimum(_MERIT_DB + _MERIT_PER_LN_RATE * rate, _CAP_DB + _CAP_PER_BIT * bits)
         at_node = _ENERGY + _ENERGY_PER_LN_NODE * np.log(node_nm) + _ENERGY_PER_LN_BITS * np.log(bits) + _GOOD_DESIGN
         return 10.0 ** ((6.02 * bits + 1.76 - merit_dB) / 10.0) / 2.0 * np.exp(at_node)
@@ -65,14 +65,14 @@ class SurveyAdc(Adc):
         energy_pJ = (
             _ENERGY_SPREAD.value() * self.survey_pJ(process.node_nm) * (1.0 - _LEAKAGE_SHARE) * self.gain_factor()
         )
-        latency_ns = span(1.0) * _NS_PER_US / np.asarray(self.rate_MSps)
+        latency_ns = span(1.0) * _NS_PER_US / np.asanyarray(self.rate_MSps)
         return ActionCost(np.maximum(energy_pJ, self.thermal_floor_pJ()), latency_ns)
 
     def part(self, process: Process) -> PartCost:
         """A fifth of the regression's energy leaks, at the full rate."""
         whole_pJ = self.survey_pJ(process.node_nm)
-        rate = np.log(np.asarray(self.rate_MSps) * _HZ_PER_MHZ)
+        rate = np.log(np.asanyarray(self.rate_MSps) * _HZ_PER_MHZ)
         area = _AREA + _AREA_PER_LN_NODE * np.log(process.node_nm) + _AREA_PER_LN_RATE * rate
         area_um2 = np.exp(area + _AREA_PER_LN_PJ * np.log(whole_pJ)) * self.gain_factor() * self.matching_factor()
-        leakage_uW = _ENERGY_SPREAD.value() * whole_pJ * _LEAKAGE_SHARE * np.asarray(self.rate_MSps) * _UW_PER_PJ_MHZ
+        leakage_uW = _ENERGY_SPREAD.value() * whole_pJ * _LEAKAGE_SHARE * np.asanyarray(self.rate_MSps) * _UW_PER_PJ_MHZ
         return PartCost(_AREA_SPREAD.value() * area_um2, leakage_uW * process.leakage * self.gain_factor())

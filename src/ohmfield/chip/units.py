@@ -52,7 +52,7 @@ class Crossbar(Unit):
             )
         if self.dac.skip == "zero_bits" and self.array.encoding == "column_flip":
             raise ValueError("dac.skip zero_bits: flipped columns are half full over whole row groups only; use offset")
-        if self.dac.skip == "zero_bits" and uniform(np.asarray(self.rows_per_read()) < 1):
+        if self.dac.skip == "zero_bits" and uniform(np.asanyarray(self.rows_per_read()) < 1):
             raise ValueError(
                 f"dac.skip zero_bits: {self.adc.bits} bits of the converter cannot hold one row of "
                 f"{self.array.cell_bits}-bit cells; use more adc.bits or fewer cell_bits"
@@ -91,8 +91,10 @@ class Crossbar(Unit):
         Columns that are not subtracted first also carry the pedestal of `g_min` under every level.
         """
         array, cell = self.array, self.cell
-        levels = array.rows_active * (2.0 ** np.asarray(array.cell_bits) - 1) * (2.0 ** np.asarray(self.dac.bits) - 1)
-        pedestal = 0.0 if self.pairs else cell.g_min_uS / (cell.g_max_uS - np.asarray(cell.g_min_uS))
+        levels = (
+            array.rows_active * (2.0 ** np.asanyarray(array.cell_bits) - 1) * (2.0 ** np.asanyarray(self.dac.bits) - 1)
+        )
+        pedestal = 0.0 if self.pairs else cell.g_min_uS / (cell.g_max_uS - np.asanyarray(cell.g_min_uS))
         return levels * (array.fullest + pedestal)
 
     def signed_codes(self, signed_input: bool) -> bool:
@@ -105,7 +107,7 @@ class Crossbar(Unit):
         `floor((2^bits - 1) / (2^c - 1))` for one column of c-bit cells without a pedestal, steps of one level and bits
         driven one at a time.
         """
-        codes = 2.0 ** (np.asarray(self.adc.bits) - int(self.signed_codes(signed_input))) - 1.0
+        codes = 2.0 ** (np.asanyarray(self.adc.bits) - int(self.signed_codes(signed_input))) - 1.0
         step = 1.0 if self.adc.step_levels is None else self.adc.step_levels
         each = self.largest_sum() / self.array.rows_active
         return np.minimum(self.array.rows_active, np.floor(codes * step / each + 1e-9))
@@ -119,7 +121,7 @@ class Crossbar(Unit):
         if self.adc.step_levels is None or self.dac.skip == "zero_bits":
             return 1.0
         signed = self.signed_codes(signed_input=True)
-        codes = 2.0 ** (np.asarray(self.adc.bits) - int(signed))  # of a signed conversion half lie above zero
+        codes = 2.0 ** (np.asanyarray(self.adc.bits) - int(signed))  # of a signed conversion half lie above zero
         return np.maximum(1.0, self.largest_sum() / (self.adc.step_levels * codes))
 
     def trim_factor(self) -> float:
@@ -128,7 +130,7 @@ class Crossbar(Unit):
 
     def conversions_per_read(self) -> Number:
         """Conversions of one converter after one read: its columns, or their pairs when subtracted in analog."""
-        return np.ceil(np.asarray(self.adc.columns_per_adc) / (2 if self.pairs else 1))
+        return np.ceil(np.asanyarray(self.adc.columns_per_adc) / (2 if self.pairs else 1))
 
     @property
     def fraction_bits(self) -> Number:
@@ -188,7 +190,7 @@ class Crossbar(Unit):
         line_fF = LINE_FF.value() * self.array.built_rows * self._driven_sides()
         if wires is not None:
             line_fF = line_fF * wires.column_load(process, self.cell.part(process).area_um2)
-        swing = (np.asarray(self.array.read_voltage_V) / process.supply_V) ** 2
+        swing = (np.asanyarray(self.array.read_voltage_V) / process.supply_V) ** 2
         line_pJ = process.analog_pJ(line_fF * REFERENCE_V**2) * swing
         gain_pJ = process.analog_pJ(AMPLIFIER_FJ.value()) * (self.front_gain() - 1.0)
         conversion = self.adc.conversion(process)
@@ -234,13 +236,13 @@ class Crossbar(Unit):
             cell = process.powered(array.wires.spread_um2(process, cell.area_um2))
             driver = driver + array.wires.driver_part(process)
         driver = driver.times(self._driven_sides()) + process.powered(readout.select_um2(process, array))
-        backwards = np.asarray(array.transposed, dtype=np.float64)  # as many drivers as columns, converters for rows
+        backwards = np.asanyarray(array.transposed, dtype=np.float64)  # as many drivers as columns, converters for rows
         driven = array.built_rows + array.built_columns * backwards
         sensed = array.built_columns + array.built_rows * backwards
-        converters = np.ceil(np.asarray(array.built_columns) / adc.columns_per_adc)
-        converters = converters + np.ceil(np.asarray(array.built_rows) / adc.columns_per_adc) * backwards
+        converters = np.ceil(np.asanyarray(array.built_columns) / adc.columns_per_adc)
+        converters = converters + np.ceil(np.asanyarray(array.built_rows) / adc.columns_per_adc) * backwards
         gain_um2 = process.analog_um2(AMPLIFIER_UM2.value()) * (self.front_gain() - 1.0)
-        sampler_um2 = process.analog_um2(SAMPLER_UM2.value()) * np.asarray(array.sample_and_hold, dtype=np.float64)
+        sampler_um2 = process.analog_um2(SAMPLER_UM2.value()) * np.asanyarray(array.sample_and_hold, dtype=np.float64)
         trimmed = adc.part(process).times(self.trim_factor())
         converter = trimmed + self._sense(process)[1] + process.powered(gain_um2)
         width = self.accumulator_bits(weight_bits, input_bits)

@@ -11,7 +11,7 @@ from ohmfield.chip.anchors import Spanned
 from ohmfield.chip.lines import DRIVER_UM2, LINE_FF
 from ohmfield.chip.process import Process
 from ohmfield.chip.scaling import REFERENCE_V
-from ohmfield.quantities import PJ_PER_FJ, ActionCost, Number, PartCost, Span, span
+from ohmfield.quantities import PJ_PER_FJ, ActionCost, Number, PartCost, Span, looked_up, span
 from ohmfield.spec import knob, spec
 
 NM_PER_UM, OHM_S_PER_UOHM_S = 1e3, 1e-6
@@ -112,12 +112,12 @@ class Wires:
     def drive(self, process: Process) -> ActionCost:
         """What the driver of a row adds to one driven digit: its own capacitance, if it is what switches."""
         switched = 1.0 if self.input_on == "source_line" else 0.0
-        load_fF = process.delay_ns(DRIVER_PS.value()) / np.asarray(self.driver_ohm) * 1e3
-        return ActionCost(load_fF * np.asarray(process.supply_V) ** 2 * PJ_PER_FJ * switched)
+        load_fF = process.delay_ns(DRIVER_PS.value()) / np.asanyarray(self.driver_ohm) * 1e3
+        return ActionCost(load_fF * np.asanyarray(process.supply_V) ** 2 * PJ_PER_FJ * switched)
 
     def driver_part(self, process: Process) -> PartCost:
         """What it adds to the driver of one row: the transistor, and a second switch where idle rows are let go."""
-        length_um = DRIVER_LENGTH_NODES * np.asarray(process.node_nm) / NM_PER_UM
+        length_um = DRIVER_LENGTH_NODES * np.asanyarray(process.node_nm) / NM_PER_UM
         switch = process.analog_um2(DRIVER_UM2.value()) * float(self.selects)
         return process.powered(span(1.0) * DRIVER_OHM_UM / self.driver_ohm * length_um + switch)
 
@@ -128,13 +128,13 @@ class Wires:
 
     def select(self, process: Process, rows: Number, columns: Number) -> ActionCost:
         """Select lines of one read: those of the group switch over all columns."""
-        load_fF = LINE_FF.value() * np.asarray(columns) * rows * float(self.selects)
+        load_fF = LINE_FF.value() * np.asanyarray(columns) * rows * float(self.selects)
         return ActionCost(process.analog_pJ(load_fF * REFERENCE_V**2))
 
     def sense(self, process: Process, read_ns: Number) -> ActionCost:
         """What the amplifier adds to one conversion: bias for its input resistance, divided by the loop gain."""
-        current_mA = SLOPE_V / (AMPLIFIER_LOOP_GAIN.value() * np.asarray(self.sense_ohm)) * 1e3
-        return ActionCost(current_mA * np.asarray(process.supply_V) * read_ns)
+        current_mA = SLOPE_V / (AMPLIFIER_LOOP_GAIN.value() * np.asanyarray(self.sense_ohm)) * 1e3
+        return ActionCost(current_mA * np.asanyarray(process.supply_V) * read_ns)
 
     def current_share(self, mean_uS: Number, driven_rows: Number, rows: Number, columns: Number) -> Number:
         """Current that drivers deliver over that without resistance: what the read energy of cells falls to.
@@ -142,12 +142,13 @@ class Wires:
         From the mean voltage lost over cells that are all alike, to first order: `1 / (1 + loss)`. Within 1 % of the
         nodal solve at a loss of 10 %, within 5 % at 30 %.
         """
-        n, m = np.asarray(columns, dtype=np.float64), np.asarray(rows, dtype=np.float64)
+        n, m = np.asanyarray(columns, dtype=np.float64), np.asanyarray(rows, dtype=np.float64)
         along_row = n * self.driver_ohm + self.row_ohm * (n + 1.0) * (2.0 * n + 1.0) / 6.0
         along_column = m * self.sense_ohm + self.column_ohm * (m + 1.0) * (2.0 * m + 1.0) / 6.0
         return 1.0 / (1.0 + mean_uS * OHM_S_PER_UOHM_S * (along_row + driven_rows / m * along_column))
 
 
+@looked_up
 def narrowest(node_nm: Number) -> tuple[Number, Number]:
     """Width in nm and ohm per um of the narrowest line; between nodes in logarithms, beyond the table its end.
 
@@ -156,5 +157,5 @@ def narrowest(node_nm: Number) -> tuple[Number, Number]:
     """
     nodes = np.log(sorted(NARROWEST))
     table = np.log([NARROWEST[node] for node in sorted(NARROWEST)])
-    where = np.log(np.asarray(node_nm, dtype=np.float64))
+    where = np.log(np.asanyarray(node_nm, dtype=np.float64))
     return np.exp(np.interp(where, nodes, table[:, 0])), np.exp(np.interp(where, nodes, table[:, 1]))

@@ -27,6 +27,7 @@ class Rates:
 
     workload: Workload
     assumed: dict[str, list[str]] = field(default_factory=dict)
+    alike: tuple[str, ...] = ()  # the operators that are billed now
 
     def of(self, operator: str, name: str, default: Number, what: str) -> Number:
         """The rate per item, or `default`, noted as `what`."""
@@ -43,11 +44,15 @@ class Rates:
 
     def note(self, operator: str, what: str) -> None:
         """Say that `what` is assumed of that operator, in every bill: no run counts it."""
-        self.assumed.setdefault(what, []).append(operator)
+        self.assumed.setdefault(what, []).extend(self.alike or (operator,))
 
     def warnings(self) -> list[str]:
         """One line per assumption."""
-        return [f"assumed rate: {what} ({', '.join(operators)})" for what, operators in self.assumed.items()]
+        order = {operator.id: place for place, operator in enumerate(self.workload.shapes.operators)}
+        return [
+            f"assumed rate: {what} ({', '.join(sorted(operators, key=order.__getitem__))})"
+            for what, operators in self.assumed.items()
+        ]
 
 
 @dataclass(frozen=True)

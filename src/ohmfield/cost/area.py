@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,30 +12,43 @@ from ohmfield.chip.chip import Chip
 from ohmfield.cost.actions import accumulator_bits
 from ohmfield.mapping.place import ACTIVATION
 from ohmfield.mapping.workload import Placement, Workload
-from ohmfield.quantities import ActionCost, PartCost, Span, largest, span
+from ohmfield.quantities import ZERO, ActionCost, Number, PartCost, Span, added, side_by_side
 
 # A gather unit is built for these where the workload has no grid to say: image fields with two features per level.
 DEFAULT_DIMS, DEFAULT_FEATURES = 2, 2
 
 
-def chip_parts(chip: Chip, workload: Workload, placement: Placement) -> dict[str, PartCost]:
-    """All parts of the chip by component, used or not; activation pipelines are those of the functions used."""
-    process, parts = chip.process, dict[str, PartCost]()
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Something the chip has so many times of."""
 
-    def add(component: str, part: PartCost) -> None:
-        parts[component] = parts[component] + part if component in parts else part
+    component: str
+    cost: PartCost
+    count: Number
 
+
+def chip_parts(chip: Chip, workload: Workload, placement: Placement) -> list[Part]:
+    """All parts of the chip, used or not; activation pipelines are those of the functions used."""
+    process, parts, chips = chip.process, list[Part](), chip.num_chips
     for unit in chip.units.values():
         parts_of = once(unit.parts, process, placement.weight_bits, placement.input_bits)
-        for component, part in parts_of.items():
-            add(component, part.times(unit.num_arrays))
+        count = unit.num_arrays * chips
+        parts += [Part(component, part, count) for component, part in parts_of.items()]
     operators = workload.shapes.operators
-    widths = [
-        accumulator_bits(operator, placement.weight_bits, placement.input_bits)
+    multiplied = [
+        operator
         for operator in operators
         if operator.kind == "linear" or (operator.kind == "product" and placement.sites[operator.id].unit in chip.units)
     ]
-    add("requantiser", once(chip.requantiser.part, process, largest(*(widths or [chip.requantiser.word_bits]))))
+    width = chip.requantiser.word_bits
+    if multiplied:  # built for the widest sum: of the most inputs
+        longest = max(multiplied, key=lambda operator: operator.inputs)
+        width = accumulator_bits(longest, placement.weight_bits, placement.input_bits)
+
+    def add(component: str, part: PartCost) -> None:
+        parts.append(Part(component, part, chips))
+
+    add("requantiser", once(chip.requantiser.part, process, width))
     if placement.zero_points:
         add("requantiser", once(chip.requantiser.zero_part, process, placement.input_bits))
     functions = dict.fromkeys(op.function for op in operators if placement.sites[op.id].unit == ACTIVATION)
@@ -47,24 +61,48 @@ def chip_parts(chip: Chip, workload: Workload, placement: Placement) -> dict[str
     if chip.table_memory:
         add("table_memory", once(chip.table_memory.part, process))
     add("buffer", once(chip.buffer.part, process))
-    for component, part in _composed(chip, parts):
-        add(component, part)
-    if chip.many:
-        parts = {component: part.times(chip.num_chips) for component, part in parts.items()}
+    links = (chip.network, chip.stacked and chip.stacked.link, chip.many and chip.many.link)
+    for link in links:
+        if link:
+            add("link", once(link.part, process))
+    if chip.gating:
+        parts += _switches(chip, by_component(parts))
     if chip.dram:
-        add("dram", once(chip.dram.part, process))
+        parts.append(Part("dram", once(chip.dram.part, process), 1))
     return parts
 
 
-def _composed(chip: Chip, parts: Mapping[str, PartCost]) -> list[tuple[str, PartCost]]:
-    """Links of one chip, and the switches of its power domains."""
-    links = (chip.network, chip.stacked and chip.stacked.link, chip.many and chip.many.link)
-    made = [("link", once(link.part, chip.process)) for link in links if link]
-    for domain in chip.gating:
-        made += [
-            (component, domain.switches(parts[component])) for component in domain.components if component in parts
-        ]
+def _switches(chip: Chip, parts: Mapping[str, PartCost]) -> list[Part]:
+    """The switches of power domains over the `parts` of all chips: some area for some area."""
+    return [
+        Part(component, domain.switches(parts[component]), 1)
+        for domain in chip.gating
+        for component in domain.components
+        if component in parts
+    ]
+
+
+def by_component(parts: Sequence[Part]) -> dict[str, PartCost]:
+    """All parts of a component together."""
+    made = dict[str, PartCost]()
+    for part in parts:
+        cost = part.cost.times(part.count)
+        made[part.component] = made[part.component] + cost if part.component in made else cost
     return made
+
+
+def part_totals(parts: Sequence[Part]) -> PartCost:
+    """All parts together. Those that the chip has equally many of are added before they are multiplied."""
+    alike: dict[int, list[Part]] = {}
+    for part in parts:
+        alike.setdefault(id(part.count), []).append(part)
+    made = [
+        PartCost(added(part.cost.area_um2 for part in each), added(part.cost.leakage_uW for part in each)).times(
+            each[0].count
+        )
+        for each in alike.values()
+    ]
+    return PartCost(added(part.area_um2 for part in made), added(part.leakage_uW for part in made))
 
 
 def gated(chip: Chip, parts: Mapping[str, PartCost]) -> tuple[Span, ActionCost]:
@@ -72,7 +110,7 @@ def gated(chip: Chip, parts: Mapping[str, PartCost]) -> tuple[Span, ActionCost]:
 
     Components in no power domain leak as ever.
     """
-    standby, wake = span(0.0), ActionCost(span(0.0))
+    standby, wake = ZERO, ActionCost(ZERO)
     domains = {component: domain for domain in chip.gating for component in domain.components}
     for component, part in parts.items():
         domain = domains.get(component)
@@ -83,10 +121,6 @@ def gated(chip: Chip, parts: Mapping[str, PartCost]) -> tuple[Span, ActionCost]:
     return standby, wake
 
 
-def part_totals(parts: Mapping[str, PartCost], components: Sequence[str]) -> tuple[np.ndarray, Span]:
-    """Area by component, `[3, designs, components]` um2, and leakage of all, `[3, designs]` uW."""
-    areas = [parts[name].area_um2 if name in parts else span(0.0) for name in components]
-    leakage = span(0.0)
-    for part in parts.values():
-        leakage = leakage + part.leakage_uW
-    return np.stack(np.broadcast_arrays(*areas), axis=-1), leakage
+def part_areas(parts: Mapping[str, PartCost], components: Sequence[str]) -> np.ndarray:
+    """Area by component, `[3, designs, components]` um2."""
+    return side_by_side([parts[name].area_um2 if name in parts else ZERO for name in components])

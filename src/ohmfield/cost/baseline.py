@@ -8,7 +8,7 @@ from ohmfield.chip.baseline import Roofline
 from ohmfield.cost.actions import CACHE_BYTES, FLOAT_BYTES, fused_bytes, processor_work
 from ohmfield.cost.bill import UW_PER_W, Bill, leakage_pJ
 from ohmfield.cost.evaluate import IDLE
-from ohmfield.cost.ledger import COMPONENTS, Ledger, slowest_of
+from ohmfield.cost.ledger import COMPONENTS, Ledger
 from ohmfield.mapping.workload import Operator, Workload
 from ohmfield.quantities import ActionCost, span
 
@@ -34,10 +34,12 @@ def baseline_bill(roofline: Roofline, workload: Workload) -> Bill:
         flops = processor_work(operator)[0]
         cost = roofline.cost(flops * workload.items, moved * workload.items, launches=float(index == 0))
         above_idle = ActionCost(cost.energy_pJ - leakage_pJ(idle_uW, cost.latency_ns))
-        ledger.spend(operator.id, "host", above_idle)
-        ledger.occupy(operator.id, "host", cost.latency_ns, 1.0, 1.0)
+        ledger.enter(operator.id)
+        ledger.spend("host", above_idle)
+        ledger.occupy("host", cost.latency_ns, 1.0, 1.0)
     interval_ns = ledger.slowest_ns()
-    ledger.spend(IDLE, "leakage", ActionCost(leakage_pJ(idle_uW, interval_ns)))
+    ledger.enter(IDLE)
+    ledger.spend("leakage", ActionCost(leakage_pJ(idle_uW, interval_ns)))
     operators = (*(operator.id for operator in shapes), IDLE)
     macs = sum(operator.macs for operator in shapes) * workload.items
     busy_ns = 2.0 * macs / roofline.peak_GFLOPs
@@ -46,7 +48,7 @@ def baseline_bill(roofline: Roofline, workload: Workload) -> Bill:
         operators=operators,
         components=COMPONENTS,
         energy_pJ=ledger.energy(operators, COMPONENTS),
-        latency_ns=slowest_of(ledger.stage_ns(), operators),
+        latency_ns=ledger.kept_ns(operators),
         first_ns=ledger.first_ns(operators),
         stage_ns=ledger.stage_ns(),
         fill_ns=interval_ns,

@@ -180,4 +180,4 @@ def leakage_pJ(leakage_uW: np.ndarray, time_ns: np.ndarray) -> np.ndarray:
     >>> leakage_pJ(np.array([2.0]), np.array([1e6]))  # 2 uW for 1 ms
     array([2000.])
     """
-    return leakage_uW * time_ns * PJ_PER_UW_NS
+    return leakage_uW * (time_ns * PJ_PER_UW_NS)

@@ -10,11 +10,11 @@ import numpy as np
 from ohmfield.chip.anchors import seen_through
 from ohmfield.chip.baseline import Roofline
 from ohmfield.chip.chip import Chip
+from ohmfield.cost.alike import alike
 from ohmfield.cost.baseline import baseline_bill
-from ohmfield.cost.bill import Bill
-from ohmfield.cost.evaluate import evaluate
+from ohmfield.cost.evaluate import totals
 from ohmfield.mapping.workload import Placement, Stated, Workload
-from ohmfield.quantities import HIGH, LOW, MID, Number, Span
+from ohmfield.quantities import HIGH, LOW, MID, ZERO, Number, Span, added
 from ohmfield.spec import InputError
 
 FIGURES = ("energy", "latency", "area")
@@ -59,28 +59,35 @@ def hinges(
         return made
 
     with seen_through(note):
-        middle = float(_total(_bill(chip, workload, placement), figure)[MID, 0])
+        middle = float(_total(chip, workload, placement, figure)[MID, 0])
     if middle == 0.0 or not read:
         return ()
     place |= {name: column for column, name in enumerate(read)}
     with seen_through(one_moved):
-        moved = _total(_bill(chip, workload, placement), figure) / middle
+        moved = _total(chip, workload, placement, figure) / middle
     found = [Hinge(name, float(moved[LOW, i]), float(moved[HIGH, i])) for name, i in place.items()]
     if isinstance(chip, Chip):
+        assert placement is not None
         found.append(_driven(chip, workload, placement, figure, middle))
     return tuple(sorted((hinge for hinge in found if hinge.width > 1e-9), key=lambda hinge: -hinge.width))
 
 
-def _driven(chip: Chip, workload: Workload, placement: Placement | None, figure: str, middle: float) -> Hinge:
+def _driven(chip: Chip, workload: Workload, placement: Placement, figure: str, middle: float) -> Hinge:
     """The total with a quarter and with three quarters of the largest digit sums driven, where nobody counted them."""
     halves: dict[str, float] = {}
     fields = {one.name: getattr(workload, one.name) for one in dataclasses.fields(workload)}
-    _bill(chip, _Watched(**fields, halves=halves), placement)
+    totals(chip, _Watched(**fields, halves=halves), placement)
+    groups = [[each.id for each in operators] for operators in alike(chip, workload, placement)]
     ends = []
     for share in (0.5, 1.5):
-        said = tuple(Stated("driven", share * half, operator=operator) for operator, half in halves.items())
-        bill = _bill(chip, dataclasses.replace(workload, stated=(*workload.stated, *said)), placement)
-        ends.append(float(_total(bill, figure)[MID, 0]) / middle)
+        said = tuple(
+            Stated("driven", share * halves[names[0]], operator=name)
+            for names in groups
+            if names[0] in halves
+            for name in names
+        )
+        moved = dataclasses.replace(workload, stated=(*workload.stated, *said))
+        ends.append(float(_total(chip, moved, placement, figure)[MID, 0]) / middle)
     return Hinge(DRIVEN, *ends)
 
 
@@ -96,15 +103,11 @@ class _Watched(Workload):
         return super().rate(operator, name, default)
 
 
-def _bill(chip: Chip | Roofline, workload: Workload, placement: Placement | None) -> Bill:
-    if isinstance(chip, Roofline):
-        return baseline_bill(chip, workload)
-    assert placement is not None, "a chip has a placement"
-    return evaluate(chip, workload, placement, by_operator=False)
-
-
-def _total(bill: Bill, figure: str) -> Span:
+def _total(chip: Chip | Roofline, workload: Workload, placement: Placement | None, figure: str) -> Span:
     """`[3, designs]` of a figure."""
-    if figure == "energy":
-        return bill.energy_pJ.sum(axis=(2, 3))
-    return bill.fill_ns if figure == "latency" else bill.area_um2.sum(axis=2)
+    if isinstance(chip, Roofline):
+        bill = baseline_bill(chip, workload)
+        return {"energy": bill.energy_pJ.sum(axis=(2, 3)), "latency": bill.fill_ns}.get(figure, ZERO)
+    assert placement is not None, "a chip has a placement"
+    sums = totals(chip, workload, placement)
+    return {"energy": added(sums.energy_pJ.values()), "latency": sums.fill_ns, "area": sums.area_um2}[figure]

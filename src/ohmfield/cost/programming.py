@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,10 +12,11 @@ from ohmfield.chip.chip import Chip
 from ohmfield.chip.process import Process
 from ohmfield.chip.units import Crossbar, DigitalCim, Unit
 from ohmfield.cost.actions import accumulator_bits, reference_cells
+from ohmfield.cost.alike import Alike
 from ohmfield.cost.ledger import Ledger
 from ohmfield.mapping.place import TABLE_MEMORY, product_arrays, table_bits
 from ohmfield.mapping.tile import Tiling, tile
-from ohmfield.mapping.workload import Operator, Placement, Site, Workload
+from ohmfield.mapping.workload import Placement, Site, Workload
 from ohmfield.quantities import ActionCost, Number, Span, largest, smallest, span, uniform
 from ohmfield.spec import InputError
 
@@ -37,31 +39,40 @@ def rewritten(first: int, arrays: int, needed: int, slots: int) -> int:
     return below(first + arrays) - below(first)
 
 
-def add_programming(ledger: Ledger, chip: Chip, workload: Workload, placement: Placement) -> None:
-    """Enter all writes: resident weights and tables spread over `inferences_per_write`, shared slots in full."""
+def add_programming(
+    ledger: Ledger, chip: Chip, workload: Workload, placement: Placement, groups: Sequence[Alike]
+) -> None:
+    """Enter all writes: resident weights and tables spread over `inferences_per_write`, shared slots in full.
+
+    `groups` are the operators that are alike.
+    """
     for name, unit in chip.units.items():
-        layers = _stored(workload, placement, name)
-        needed = sum(site.arrays for _, site in layers)
+        layers = _stored(groups, placement, name)
+        needed = sum(site.arrays * len(operators) for operators, site in layers)
         kept = product_arrays(workload.shapes, chip, placement.weight_bits).get(name, 0)
         slots = largest(1, unit.num_arrays * chip.num_chips - kept)
         resident, first, loaded = not layers or not uniform(needed > slots), 0, 0.0
         test = line_test(unit, chip.process) if isinstance(unit, Crossbar) and unit.array.has_spares else None
-        for operator, site in layers:
+        if not resident:  # in waves it matters which came before
+            layers = [((operator,), site) for operators, site in layers for operator in operators]
+        for operators, site in layers:
+            operator = operators[0]
             cut = site.cut or tile(operator, unit, placement.weight_bits)
+            ledger.enter(*(each.id for each in operators))
             again = 0 if resident else rewritten(first, site.arrays, needed, slots)
             first += site.arrays
             # Experts that no item of the inference meets are not written.
             met = min(1.0, operator.vectors * workload.items)
             loaded += site.arrays * met
             writes = (site.arrays - again) / chip.inferences_per_write + again * met
-            ledger.spend(operator.id, "programming", write_cell(unit, chip), cells_of(unit, cut) * writes)
+            ledger.spend("programming", write_cell(unit, chip), cells_of(unit, cut) * writes)
             if test is not None:
-                ledger.spend(operator.id, "programming", test, writes)
+                ledger.spend("programming", test, writes)
             if again:
                 bits = cut.weights * placement.weight_bits / cut.arrays
-                ledger.load_ns = ledger.load_ns + _fetch(ledger, chip, operator.id, bits * again * met)
+                ledger.load_ns = ledger.load_ns + _fetch(ledger, chip, bits * again * met)
         if not resident:
-            cut = layers[0][1].cut or tile(layers[0][0], unit, placement.weight_bits)
+            cut = layers[0][1].cut or tile(layers[0][0][0], unit, placement.weight_bits)
             # Arrays of a wave are written side by side, their rows one after the other.
             ledger.load_ns = ledger.load_ns + write_ns(unit, chip, cut) * math.ceil(loaded / slots)
     _spill(ledger, chip, workload, placement)
@@ -70,7 +81,8 @@ def add_programming(ledger: Ledger, chip: Chip, workload: Workload, placement: P
     for operator in tables.values():
         if memory and placement.sites[operator.id].unit == TABLE_MEMORY:
             words = memory.accesses(table_bits(operator, chip)) / chip.inferences_per_write
-            ledger.spend(operator.id, "programming", memory.write(chip.process), words)
+            ledger.enter(operator.id)
+            ledger.spend("programming", memory.write(chip.process), words)
 
 
 def write_cell(unit: Unit, chip: Chip) -> ActionCost:
@@ -102,20 +114,21 @@ def line_test(unit: Crossbar, process: Process) -> ActionCost:
     return row.times(array.built_rows)
 
 
-def _stored(workload: Workload, placement: Placement, unit: str) -> list[tuple[Operator, Site]]:
+def _stored(groups: Sequence[Alike], placement: Placement, unit: str) -> list[tuple[Alike, Site]]:
     """The layers stored on a unit, each module once, in running order."""
-    layers: dict[str, tuple[Operator, Site]] = {}
-    for operator in workload.shapes.operators:
-        site = placement.sites[operator.id]
-        if operator.kind == "linear" and site.unit == unit:
-            layers.setdefault(operator.path, (operator, site))
+    layers: dict[str, tuple[Alike, Site]] = {}
+    for operators in groups:
+        first = operators[0]
+        site = placement.sites[first.id]
+        if first.kind == "linear" and site.unit == unit:
+            layers.setdefault(first.path, (operators, site))
     return list(layers.values())
 
 
-def _fetch(ledger: Ledger, chip: Chip, operator: str, bits: float) -> np.ndarray:
+def _fetch(ledger: Ledger, chip: Chip, bits: float) -> np.ndarray:
     """Enter the way of `bits` from or to the memory outside the arrays: DRAM, or the host's; its time in ns."""
     cost = chip.dram.transfer(bits) if chip.dram else chip.host.cost(0.0, bits / 8.0)
-    ledger.spend(operator, "dram" if chip.dram else "host", cost)
+    ledger.spend("dram" if chip.dram else "host", cost)
     return cost.latency_ns * span(1.0)
 
 
@@ -147,4 +160,5 @@ def _spill(ledger: Ledger, chip: Chip, workload: Workload, placement: Placement)
             sums = operator.vectors * workload.items * min(cut.geometry.weights_per_row, operator.outputs) * width
             moved += 2.0 * (span_ - 1) * max(0.0, sums - capacity)
         if moved:
-            ledger.load_ns = ledger.load_ns + _fetch(ledger, chip, operator.id, moved)
+            ledger.enter(operator.id)
+            ledger.load_ns = ledger.load_ns + _fetch(ledger, chip, moved)

@@ -17,16 +17,20 @@ from jaxtyping import Bool, Float, Int
 from ohmfield import pareto
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.designs import checked, columns
-from ohmfield.cost.bill import NS_PER_MS, PJ_PER_MJ, UM2_PER_MM2, Bill
-from ohmfield.cost.evaluate import evaluate
+from ohmfield.cost.bill import NS_PER_MS, PJ_PER_MJ, UM2_PER_MM2
+from ohmfield.cost.evaluate import Totals, totals
 from ohmfield.cost.ledger import COMPONENTS
 from ohmfield.files import write_atomic
 from ohmfield.mapping.place import OneByOne, place
 from ohmfield.mapping.workload import Workload
-from ohmfield.quantities import MID, Mixed
+from ohmfield.quantities import MID, Groups, Mixed, Span, added
 from ohmfield.spec import InputError
 
-CHUNK = 16_384  # designs that are priced together: their columns stay in a core's cache
+CHUNK = 131_072  # designs that are priced together
+DENSE = 16_384  # the same where each is for itself: their columns stay in a core's cache
+LEAST_ALIKE = 8  # designs that a group has on average, if it is worth being one
+SAMPLE = 256  # values that tell whether a knob has few
+FEW = 16  # so many are compared with one by one, which takes less time than a search
 NUMERICS = ("weight_bits", "input_bits")  # knobs of the network, not of the chip
 MOST_DESIGNS = 20_000_000
 OBJECTIVES = ("energy_mJ", "latency_ms", "interval_ms", "area_mm2", "leakage_mW")
@@ -34,7 +38,7 @@ OBJECTIVES = ("energy_mJ", "latency_ms", "interval_ms", "area_mm2", "leakage_mW"
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """One row per design. Designs that cannot be built or hold the model have NaN, and `why` says why."""
+    """One row per design. np.ndarray that cannot be built or hold the model have NaN, and `why` says why."""
 
     chip: str
     inference: str
@@ -132,7 +136,7 @@ def sweep(
 
     `grid` takes every combination, `rows` one value of each list per design. Paths are those of a chip file, and
     `weight_bits` and `input_bits` of the network. Numbers are priced thousands at a time, with the very functions that
-    price one chip; other values (kinds, encodings, booleans) one after the other. Designs that contradict themselves
+    price one chip; other values (kinds, encodings, booleans) one after the other. np.ndarray that contradict themselves
     or do not hold the model are not feasible; with `allow_waves` the latter are written in turns, priced one by one.
     """
     lists = {name: list(values) if not isinstance(values, np.ndarray) else values for name, values in knobs.items()}
@@ -144,7 +148,8 @@ def sweep(
     out = _Out(num)
     run = _Run(chip, workload, copies, allow_waves, {"weight_bits": weight_bits, "input_bits": input_bits}, out)
     for designs in _chunks(made):
-        run.price({name: values[designs] for name, values in made.items()}, designs)
+        where = _run_of(designs)
+        run.price({name: values[where] for name, values in made.items()}, designs)
     return out.table(chip.name, workload.inference, made)
 
 
@@ -191,11 +196,16 @@ def _chunks(knobs: Mapping[str, np.ndarray]) -> Iterator[np.ndarray]:
     first = 0
     while first < num:
         end = int(edges[np.searchsorted(edges, first, side="right")])
-        if end - first < CHUNK // 8:  # too few alike: mixed with others
+        if end - first < DENSE // 8:  # too few alike: mixed with others
             end = int(min(first + CHUNK, walls[np.searchsorted(walls, first, side="right")]))
         end = min(end, first + CHUNK)
         yield order[first:end]
         first = end
+
+
+def _run_of(designs: np.ndarray) -> slice | np.ndarray:
+    """Numbers that follow one another as a slice, which copies nothing; else as they are."""
+    return slice(int(designs[0]), int(designs[-1]) + 1) if (np.diff(designs) == 1).all() else designs
 
 
 def _is_other(values: np.ndarray) -> bool:
@@ -207,31 +217,38 @@ class _Out:
 
     def __init__(self, num: int) -> None:
         self.num = num
-        self.figures: dict[str, Any] = {name: np.full((3, num), np.nan) for name in OBJECTIVES}
-        self.components = np.full((num, len(COMPONENTS)), np.nan)
+        self.figures: dict[str, Any] = {name: np.empty((3, num)) for name in OBJECTIVES}
+        self.components = np.zeros((len(COMPONENTS), num))
         self.reason = np.zeros(num, dtype=np.int32)
         self.reasons: dict[str, int] = {}
 
     def refuse(self, designs: np.ndarray, why: str) -> None:
+        for figure in (*self.figures.values(), self.components):
+            figure[:, designs] = np.nan
         self.reason[designs] = self.reasons.setdefault(why, len(self.reasons) + 1)
 
-    def take(self, designs: np.ndarray, bill: Bill) -> None:
-        self.components[designs] = bill.energy_pJ[MID].sum(axis=1)
+    def take(self, designs: np.ndarray, sums: Totals, groups: Groups | None) -> None:
+        def spread(values: Span) -> np.ndarray:
+            return values if groups is None else groups.spread(values)
+
+        where = _run_of(designs)
+        for component, energy_pJ in sums.energy_pJ.items():
+            self.components[COMPONENTS.index(component), where] = spread(energy_pJ[MID])
         for name, values in (
-            ("energy_mJ", bill.energy_pJ.sum(axis=(2, 3)) / PJ_PER_MJ),
-            ("latency_ms", bill.fill_ns / NS_PER_MS),
-            ("interval_ms", bill.interval_ns / NS_PER_MS),
-            ("area_mm2", bill.area_um2.sum(axis=2) / UM2_PER_MM2),
-            ("leakage_mW", bill.leakage_uW / 1e3),
+            ("energy_mJ", added(sums.energy_pJ.values()) / PJ_PER_MJ),
+            ("latency_ms", sums.fill_ns / NS_PER_MS),
+            ("interval_ms", sums.interval_ns / NS_PER_MS),
+            ("area_mm2", sums.area_um2 / UM2_PER_MM2),
+            ("leakage_mW", sums.leakage_uW / 1e3),
         ):
-            self.figures[name][:, designs] = values
+            self.figures[name][:, where] = spread(values)
 
     def table(self, chip: str, inference: str, knobs: Mapping[str, np.ndarray]) -> Table:
         return Table(
             chip=chip,
             inference=inference,
             knobs=knobs,
-            energy_pJ=self.components,
+            energy_pJ=self.components.T,
             **self.figures,
             reason=self.reason,
             reasons=tuple(self.reasons),
@@ -251,10 +268,17 @@ class _Run:
 
     def price(self, values: Mapping[str, np.ndarray], designs: np.ndarray) -> None:
         """Fills in `designs`, whose knobs have `values`."""
+        held, groups = _held(values)
+        if groups is None and len(designs) > DENSE:
+            for first in range(0, len(designs), DENSE):
+                part = slice(first, first + DENSE)
+                self.price({name: value[part] for name, value in values.items()}, designs[part])
+            return
         try:
-            bill = self._bill(values)
+            sums = self._totals(held)
         except Mixed as mixed:
-            for part in (mixed.mask, ~mixed.mask):
+            mask = mixed.mask if groups is None else groups.spread(mixed.mask)
+            for part in (mask, ~mask):
                 self.price({name: value[part] for name, value in values.items()}, designs[part])
         except OneByOne:
             for place_ in range(len(designs)):
@@ -263,21 +287,67 @@ class _Run:
         except InputError as error:  # all of these designs have the same fault
             self.out.refuse(designs, str(error))
         else:
-            self.out.take(designs, bill)
+            self.out.take(designs, sums, groups)
 
-    def _bill(self, values: Mapping[str, np.ndarray]) -> Bill:
-        # What all of them have alike is one value, an int where the field has one.
-        held = {
-            name: _one(value) if _is_other(value) or (value == value[0]).all() else value
-            for name, value in values.items()
-        }
+    def _totals(self, held: dict[str, Any]) -> Totals:
         bits: dict[str, Any] = self.numerics | {name: held.pop(name) for name in NUMERICS if name in held}
         made = columns(self.chip, held)
         shapes = self.workload.shapes
         placement = place(
             shapes, made, bits["weight_bits"], bits["input_bits"], copies=self.copies, allow_waves=self.allow_waves
         )
-        return evaluate(made, self.workload, placement, by_operator=False)
+        return totals(made, self.workload, placement)
+
+
+def _held(values: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], Groups | None]:
+    """Knobs of designs as `columns` takes them, and the groups of designs alike; none where each is for itself.
+
+    What all have alike is one value, an int where the field has one. Of the others, those with fewest values make the
+    groups, as many as leave some designs in each, and are held once per group; the rest are held once per design.
+    """
+    held: dict[str, Any] = {}
+    varying: dict[str, np.ndarray] = {}
+    for name, value in values.items():
+        if _is_other(value) or (value == value[0]).all():
+            held[name] = _one(value)
+        else:
+            varying[name] = value
+    known = {name: _ranks(value) for name, value in varying.items()}
+    few, num, ranks = list[str](), 1, None
+    num_designs = len(next(iter(values.values())))
+    for name in sorted(varying, key=lambda name: known[name][0]):
+        num_values, rank = known[name]
+        if num * num_values * LEAST_ALIKE > num_designs:
+            break
+        few, num, ranks = [*few, name], num * num_values, rank if ranks is None else ranks * num_values + rank
+    if ranks is None:
+        return held | {name: value.astype(np.float64) for name, value in varying.items()}, None
+    one_of = np.full(num, -1)
+    one_of[ranks] = np.arange(num_designs)  # some design of each group, where there is one
+    if (one_of < 0).any():
+        ranks, one_of = (np.cumsum(one_of >= 0) - 1)[ranks], one_of[one_of >= 0]
+    groups = Groups(ranks, len(one_of))
+    for name, value in varying.items():
+        wide = value.astype(np.float64)
+        held[name] = wide[one_of] if name in few else groups.each(wide)
+    return held, groups
+
+
+def _ranks(values: np.ndarray) -> tuple[int, np.ndarray]:
+    """How many values there are, and the rank of each; of more than a few as many as there are numbers."""
+    table = np.unique(values[:: max(1, len(values) // SAMPLE)])
+    if len(table) > SAMPLE // 2 and len(values) > SAMPLE:
+        return len(values), np.arange(len(values))
+    if len(table) <= FEW:
+        steps = np.zeros(len(values), dtype=np.uint8)
+        for value in table[1:]:
+            steps += (values >= value).view(np.uint8)
+        ranks = steps.astype(np.intp)
+    else:
+        ranks = np.minimum(np.searchsorted(table, values), len(table) - 1)
+    if (table.take(ranks) != values).any():  # the sample has not met all
+        table, ranks = np.unique(values, return_inverse=True)
+    return len(table), ranks
 
 
 def _one(values: np.ndarray) -> Any:

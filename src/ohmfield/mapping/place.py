@@ -14,7 +14,7 @@ from ohmfield.chip.stages import FUNCTIONS
 from ohmfield.chip.units import Crossbar, DigitalCim
 from ohmfield.mapping.tile import Tiling, tile
 from ohmfield.mapping.workload import Operator, Placement, Shapes, Site
-from ohmfield.quantities import Count, Number, ceil_div, largest, smallest, uniform
+from ohmfield.quantities import Count, Each, Number, ceil_div, largest, smallest, uniform
 from ohmfield.spec import InputError
 
 HOST = "host"
@@ -125,10 +125,14 @@ def _by_unit(shapes: Shapes, chip: Chip, weight_bits: Count) -> dict[str, list[_
     """The linear operators of each unit, tiled, in running order. Calls of one module share its arrays."""
     linear = [operator for operator in shapes.operators if operator.kind == "linear"]
     units: dict[str, list[_Layer]] = {}
+    cuts: dict[object, Tiling] = {}  # those of a shape are alike
     for index, operator in enumerate(linear):
         position = "first" if index == 0 else "last" if index == len(linear) - 1 else ""
         name = chip.unit_for(operator.path, position)
-        units.setdefault(name, []).append(_Layer(operator, tile(operator, chip.units[name], weight_bits)))
+        cut = cuts.get((name, operator.shape))
+        if cut is None:
+            cut = cuts[name, operator.shape] = tile(operator, chip.units[name], weight_bits)
+        units.setdefault(name, []).append(_Layer(operator, cut))
     return units
 
 
@@ -203,7 +207,7 @@ def _place_unit(name: str, layers: list[_Layer], chip: Chip, copies: Literal["fi
             Site(op.id, name, cut.row_blocks, cut.column_blocks, times[op.path], cut=cut)
             for op, cut in ((layer.operator, layer.tiling) for layer in layers)
         ]
-    if np.size(needed) > 1 or np.size(num_arrays) > 1:
+    if any(isinstance(count, np.ndarray) and count.size > 1 for count in (needed, num_arrays)):
         raise OneByOne
     position = 0
     for path, layer in stored.items():
@@ -244,7 +248,10 @@ def _asked(copies: int, stored: dict[str, _Layer], num_arrays: Count, max_copies
 
 def _fit_copies(stored: dict[str, _Layer], spare: Count, max_copies: Count) -> dict[str, Count]:
     """Copies per module path: each spare array goes to the layer that takes longest at that point."""
-    if any(np.size(given) > 1 for given in (spare, max_copies, *(layer.tiling.arrays for layer in stored.values()))):
+    if any(
+        isinstance(given, np.ndarray)
+        for given in (spare, max_copies, *(layer.tiling.arrays for layer in stored.values()))
+    ):
         return _fit_copies_of_many(stored, spare, max_copies)
     copies = dict.fromkeys(stored, 1)
     queue = [(-float(layer.time), path) for path, layer in stored.items()]
@@ -266,7 +273,8 @@ def _fit_copies_of_many(stored: dict[str, _Layer], spare: Count, max_copies: Cou
         return dict.fromkeys(stored, 1)
     paths = sorted(stored)  # of layers that take equally long the first by name comes first
     taken = [stored[path].time for path in paths], [stored[path].tiling.arrays for path in paths]
-    left, most, *each = np.broadcast_arrays(spare, max_copies, *taken[0], *taken[1])
+    together = np.stack(np.broadcast_arrays(spare, max_copies, *taken[0], *taken[1]))
+    left, most, *each = np.asarray(together)
     times, arrays = np.array(each[: len(paths)], dtype=float), np.array(each[len(paths) :], dtype=float)
     left, copies, waits = left.astype(float), np.ones_like(times), times.copy()
     designs = np.arange(times.shape[1])
@@ -275,7 +283,8 @@ def _fit_copies_of_many(stored: dict[str, _Layer], spare: Count, max_copies: Cou
         needed = arrays[slowest, designs]
         open_ = waits[slowest, designs] > 0.0
         if not open_.any():
-            return dict(zip(paths, copies, strict=True))
+            kept = together.groups.each(copies) if isinstance(together, Each) else copies
+            return dict(zip(paths, kept, strict=True))
         given = open_ & (needed <= left) & (copies[slowest, designs] < most)
         left -= np.where(given, needed, 0.0)
         copies[slowest, designs] += given

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from ohmfield.quantities import Count, Number
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
 
 Kind = Literal["linear", "product", "table", "cache", "interpolate", "address", "encode", "activation", "host"]
 Origin = Literal["measured", "stated", "default"]
+
+
+def path_of(operator: str) -> str:
+    """Module path of an operator, without the call index."""
+    return operator.rpartition("#")[0]
 
 
 @dataclass(frozen=True)
@@ -52,10 +58,15 @@ class Operator:
     flops: float = 0.0
     bytes: float = 0.0
 
-    @property
+    @cached_property
     def path(self) -> str:
         """Module path without the call index."""
-        return self.id.rpartition("#")[0]
+        return path_of(self.id)
+
+    @cached_property
+    def shape(self) -> tuple[object, ...]:
+        """All of it but its name."""
+        return tuple(getattr(self, each.name) for each in fields(self) if each.name != "id")
 
     @property
     def macs(self) -> float:
@@ -131,7 +142,7 @@ class Workload:
         """Count of `name` per item of that operator, else what was stated of it, else `default`."""
         if self.measured(operator, name):
             return self.tally[operator][name] / self.tally_items
-        return self._stated(operator).get(name, default)
+        return self.stated_of(operator).get(name, default)
 
     def measured(self, operator: str, name: str) -> bool:
         """Whether that rate was counted in a run."""
@@ -141,14 +152,15 @@ class Workload:
         """Where that rate comes from."""
         if self.measured(operator, name):
             return "measured"
-        return "stated" if name in self._stated(operator) else "default"
+        return "stated" if name in self.stated_of(operator) else "default"
 
     @property
     def macs(self) -> float:
         """Multiply-accumulates of one inference."""
         return self.items * self.shapes.macs
 
-    def _stated(self, operator: str) -> dict[str, float]:
+    def stated_of(self, operator: str) -> dict[str, float]:
+        """What was said of one operator, by name."""
         return {rate.name: rate.value for rate in self.stated if rate.operator == operator}
 
 

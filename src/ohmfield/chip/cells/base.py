@@ -105,7 +105,7 @@ class Cell(ABC):
         Ohmic, V^2 G t, unless a device overrides it; always in proportion to `mean_uS`, so that a sum of conductances
         is all a bill needs to know of the cells.
         """
-        energy_fJ = np.asarray(array.read_voltage_V) ** 2 * mean_uS * array.read_ns
+        energy_fJ = np.asanyarray(array.read_voltage_V) ** 2 * mean_uS * array.read_ns
         return ActionCost(span(1.0) * energy_fJ * PJ_PER_FJ, span(1.0) * array.read_ns)
 
     @abstractmethod

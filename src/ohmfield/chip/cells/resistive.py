@@ -88,7 +88,7 @@ class ResistiveCell(Cell):
 
     def spread(self) -> Number:
         """sd of one write of a cell at mid range, of the range."""
-        span_uS = self.g_max_uS - np.asarray(self.g_min_uS)
+        span_uS = self.g_max_uS - np.asanyarray(self.g_min_uS)
         of_range = {"range": 1.0, "target": 0.5 * (self.g_max_uS + self.g_min_uS) / span_uS}
         return self.program_fraction * of_range.get(self.fraction_of, self.g_max_uS / span_uS)
 

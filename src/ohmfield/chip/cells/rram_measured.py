@@ -148,9 +148,9 @@ class MeasuredRramCell(AgeingCell):
         known = self._statistics
         if known.pulses is not None:
             return known.pulses
-        middle = 0.5 * (np.asarray(self.g_min_uS) + self.g_max_uS) / known.unit_uS
+        middle = 0.5 * (np.asanyarray(self.g_min_uS) + self.g_max_uS) / known.unit_uS
         spread = np.polynomial.polynomial.polyval(middle, known.program_uS)
-        return LOOPS * VERIFY_FRACTION * (self.g_max_uS - np.asarray(self.g_min_uS)) / spread
+        return LOOPS * VERIFY_FRACTION * (self.g_max_uS - np.asanyarray(self.g_min_uS)) / spread
 
     def write(self, process: Process) -> ActionCost:
         return pulse(self.g_max_uS, self.pulses())

@@ -14,7 +14,7 @@ from ohmfield.chip.lines import CAPACITOR_FF, LINE_FF
 from ohmfield.chip.process import Process
 from ohmfield.chip.scaling import REFERENCE_V
 from ohmfield.numerics import Noise
-from ohmfield.quantities import PJ_PER_FJ, ActionCost, Number, PartCost, Span, span
+from ohmfield.quantities import PJ_PER_FJ, ActionCost, Number, PartCost, Span, looked_up, span
 from ohmfield.spec import knob, spec
 
 NM_PER_UM = 1e3
@@ -50,11 +50,14 @@ WRITE_FJ = Anchored(
 
 def six_transistor_um2(node_nm: Number) -> Span:
     """Area of one 6T bit cell, `[3, designs]`."""
+    spread = seen("six-transistor cell area", span(1.0, 1 / 1.25, 1.25))
+    return spread * _cell_squares(node_nm) * (np.asanyarray(node_nm) / NM_PER_UM) ** 2
+
+
+@looked_up
+def _cell_squares(node_nm: Number) -> Number:
     nodes = np.array(sorted(_CELL_F2), dtype=np.float64)
-    squares = np.interp(np.log(node_nm), np.log(nodes), [_CELL_F2[int(node)] for node in nodes])
-    return (
-        seen("six-transistor cell area", span(1.0, 1 / 1.25, 1.25)) * squares * (np.asarray(node_nm) / NM_PER_UM) ** 2
-    )
+    return np.interp(np.log(node_nm), np.log(nodes), [_CELL_F2[int(node)] for node in nodes])
 
 
 def write_bit(process: Process) -> ActionCost:
@@ -116,12 +119,12 @@ class SramCell(Cell):
 
         A cell that discharges its column takes its share of the column's charge: line capacitance per cell.
         """
-        fill = mean_uS / (0.5 * np.asarray(self.g_max_uS))
+        fill = mean_uS / (0.5 * np.asanyarray(self.g_max_uS))
         if self.capacitor_fF is not None:
-            energy_fJ = span(0.5) * fill * self.capacitance_fF() * np.asarray(array.read_voltage_V) ** 2
+            energy_fJ = span(0.5) * fill * self.capacitance_fF() * np.asanyarray(array.read_voltage_V) ** 2
             return ActionCost(energy_fJ * PJ_PER_FJ, span(1.0) * array.read_ns)
         # `analog_pJ` scales C with the node and V from the supply; here the line swings by the read voltage instead.
-        swing = (np.asarray(array.read_voltage_V) / process.supply_V) ** 2
+        swing = (np.asanyarray(array.read_voltage_V) / process.supply_V) ** 2
         cell_fF = CAPACITOR_FF.value() if self.multiply == "capacitor" else LINE_FF.value() * 0.5
         energy_pJ = process.analog_pJ(cell_fF * REFERENCE_V**2) * swing * fill
         return ActionCost(energy_pJ * self.area_factor(), span(1.0) * array.read_ns)

@@ -44,7 +44,7 @@ class Verify:
 
     def accepted(self, spread: Number) -> Number:
         """Share of attempts within the tolerance, for normal errors of sd `spread` (of the range)."""
-        return _erf(np.asarray(self.tolerance) / np.maximum(spread, LEAST_SPREAD) / math.sqrt(2.0))
+        return _erf(np.asanyarray(self.tolerance) / np.maximum(spread, LEAST_SPREAD) / math.sqrt(2.0))
 
     def attempts(self, spread: Number) -> Number:
         """Mean writes of a cell: a geometric distribution cut off at `max_iterations`.
@@ -52,7 +52,7 @@ class Verify:
         >>> round(float(Verify(tolerance=0.01, max_iterations=1000).attempts(0.01)), 4)
         1.4648
         """
-        accepted, most = self.accepted(spread), np.asarray(self.max_iterations)
+        accepted, most = self.accepted(spread), np.asanyarray(self.max_iterations)
         with np.errstate(divide="ignore"):  # of an attempt that always passes
             made = -np.expm1(most * np.log1p(-accepted)) / np.maximum(accepted, LEAST_SHARE)
         return np.where(accepted < LEAST_SHARE, most, made)

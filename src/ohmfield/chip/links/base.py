@@ -39,9 +39,9 @@ class Link(ABC):
 
 def swing_pJ(capacitance_fF: Span | Number, process: Process) -> Span:
     """Energy of one random bit over a line of that capacitance, at full swing."""
-    return span(1.0) * capacitance_fF * np.asarray(process.supply_V) ** 2 * CHARGED_SHARE * PJ_PER_FJ
+    return span(1.0) * capacitance_fF * np.asanyarray(process.supply_V) ** 2 * CHARGED_SHARE * PJ_PER_FJ
 
 
 def beats_ns(process: Process, bits: Number, width_bits: Number) -> Span:
     """Time of that many bits in words of a width, one word per clock."""
-    return process.cycle_ns * np.ceil(np.asarray(bits) / width_bits) * span(1.0)
+    return process.cycle_ns * np.ceil(np.asanyarray(bits) / width_bits) * span(1.0)

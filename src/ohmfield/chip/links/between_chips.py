@@ -64,8 +64,8 @@ class ChipLink(Link):
     ports: int = knob("cost", 1, ge=1, le=1024, doc="side by side")
 
     def transfer(self, process: Process, bits: Number) -> ActionCost:
-        port, many = PORTS[self.port], np.asarray(self.ports)
-        moving_ns = np.asarray(bits) / _BITS_PER_BYTE / (port.bandwidth_GBps * many)
+        port, many = PORTS[self.port], np.asanyarray(self.ports)
+        moving_ns = np.asanyarray(bits) / _BITS_PER_BYTE / (port.bandwidth_GBps * many)
         return ActionCost(
             seen(f"{self.port} energy per bit", port.pJ_per_bit) * bits,
             seen(f"{self.port} latency", port.latency_ns) + moving_ns,

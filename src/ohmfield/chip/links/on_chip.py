@@ -53,12 +53,12 @@ class HTree(Link):
     @property
     def path_mm(self) -> Number:
         """From root to leaf: half a side, then a quarter each way, ... : `side (1 - 1 / sqrt(leaves))`."""
-        return np.asarray(self.side_mm) * (1.0 - 1.0 / np.sqrt(self.leaves))
+        return np.asanyarray(self.side_mm) * (1.0 - 1.0 / np.sqrt(self.leaves))
 
     @property
     def wire_mm(self) -> Number:
         """All branches: each halving of the square doubles their number and, every second time, halves their length."""
-        return np.asarray(self.side_mm) * 1.5 * (np.sqrt(self.leaves) - 1.0)
+        return np.asanyarray(self.side_mm) * 1.5 * (np.sqrt(self.leaves) - 1.0)
 
     def transfer(self, process: Process, bits: Number) -> ActionCost:
         return ActionCost(_wire_pJ(process, self.path_mm) * bits, beats_ns(process, bits, self.width_bits))
@@ -84,7 +84,7 @@ class Mesh(Link):
     def num_hops(self) -> Number:
         """As given, or the mean distance of two routers drawn at random: `2/3 (k - 1/k)` on a k x k grid."""
         side = np.sqrt(self.routers)
-        return 2.0 / 3.0 * (side - 1.0 / side) if self.hops is None else np.asarray(self.hops)
+        return 2.0 / 3.0 * (side - 1.0 / side) if self.hops is None else np.asanyarray(self.hops)
 
     def transfer(self, process: Process, bits: Number) -> ActionCost:
         """The last router hands the bits on, so there is one more of them than hops."""
@@ -105,10 +105,10 @@ class Mesh(Link):
 
 
 def _wire_pJ(process: Process, length_mm: Number) -> Span:
-    return swing_pJ(WIRE_FF_PER_UM.value() * np.asarray(length_mm) * UM_PER_MM, process)
+    return swing_pJ(WIRE_FF_PER_UM.value() * np.asanyarray(length_mm) * UM_PER_MM, process)
 
 
 def _wires(process: Process, width_bits: Number, length_mm: Number) -> PartCost:
     """Area that the drivers and repeaters of a bus take, by the length and width of ISAAC's."""
-    lengths = np.asarray(length_mm) / ISAAC_BUS_MM
+    lengths = np.asanyarray(length_mm) / ISAAC_BUS_MM
     return process.powered(process.gates_um2(WIRE_UM2.value() * width_bits * lengths))

@@ -51,12 +51,12 @@ class Tsv(_Stacked):
     def _bit_pJ(self, process: Process) -> Span:
         return (
             swing_pJ(TSV_FF.value(), process)
-            + swing_pJ(DRIVER_FF.value(), process) * np.asarray(process.node_nm) / 28.0
+            + swing_pJ(DRIVER_FF.value(), process) * np.asanyarray(process.node_nm) / 28.0
         )
 
     def part(self, process: Process) -> PartCost:
         """Vias and drivers on one tier; vias do not leak."""
-        vias_um2 = span(1.0) * np.asarray(self.pitch_um) ** 2 * self.connections
+        vias_um2 = span(1.0) * np.asanyarray(self.pitch_um) ** 2 * self.connections
         return PartCost(vias_um2) + self._drivers(process)
 
     @property
@@ -71,7 +71,7 @@ class HybridBond(_Stacked):
     kind: ClassVar[str] = "hybrid-bond"
 
     def _bit_pJ(self, process: Process) -> Span:
-        return BOND_PJ_AT_1_UM.value() * np.asarray(self.pitch_um) ** BOND_EXPONENT
+        return BOND_PJ_AT_1_UM.value() * np.asanyarray(self.pitch_um) ** BOND_EXPONENT
 
     def part(self, process: Process) -> PartCost:
         """Drivers on one tier."""

@@ -29,11 +29,11 @@ class Memory(ABC):
     @property
     def capacity_bits(self) -> Number:
         """Bits of all banks."""
-        return np.asarray(self.kilobytes) * 8192.0 * self.banks
+        return np.asanyarray(self.kilobytes) * 8192.0 * self.banks
 
     def accesses(self, bits: Number) -> Number:
         """Accesses that move `bits`."""
-        return np.ceil(np.asarray(bits) / self.word_bits)
+        return np.ceil(np.asanyarray(bits) / self.word_bits)
 
     @abstractmethod
     def read(self, process: Process) -> ActionCost:

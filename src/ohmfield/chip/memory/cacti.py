@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ohmfield.chip import scaling
-from ohmfield.quantities import Number
+from ohmfield.quantities import Number, looked_up
 
 Table = tuple[tuple[float, ...], ...]
 
@@ -83,6 +83,7 @@ AREA_BY_WORD = (
 )
 
 
+@looked_up
 def by_node(table: Table, kilobytes: Number, node_nm: Number, beyond: Number) -> Number:
     """`table` at a size and node, log-log; beyond its nodes times `beyond`, beyond its sizes along the last slope."""
     nodes = np.log(np.array(NODES_NM[::-1]))
@@ -90,6 +91,7 @@ def by_node(table: Table, kilobytes: Number, node_nm: Number, beyond: Number) ->
     return _interpolated(table[::-1], node, nodes, kilobytes) * beyond
 
 
+@looked_up
 def by_word(table: Table, kilobytes: Number, word_bits: Number) -> Number:
     """`table` at a size and word, log-log; beyond its words and sizes along the last slope."""
     words = np.log(np.array(WORDS_BITS))
@@ -105,7 +107,7 @@ def _interpolated(table: Table, point: Number, grid: np.ndarray, kilobytes: Numb
 def _hats(point: Number, grid: np.ndarray) -> np.ndarray:
     """Linear interpolation weights `[..., len(grid)]`; beyond the ends the outer segment continues."""
     where = np.clip(np.searchsorted(grid, point) - 1, 0, len(grid) - 2)
-    share = (np.asarray(point) - grid[where]) / (grid[where + 1] - grid[where])
+    share = (np.asanyarray(point) - grid[where]) / (grid[where + 1] - grid[where])
     eye = np.eye(len(grid))
     return eye[where] * (1.0 - share)[..., None] + eye[where + 1] * share[..., None]
 

@@ -96,12 +96,12 @@ class Dram:
         figures = STANDARDS[self.standard]
         each_pJ = figures.pJ_per_bit if self.pJ_per_bit is None else _SPREAD * self.pJ_per_bit
         each_pJ = seen("DRAM energy per bit", each_pJ)
-        each_GBps = figures.bandwidth_GBps if self.bandwidth_GBps is None else np.asarray(self.bandwidth_GBps)
-        burst = figures.burst_bits if self.burst_bits is None else np.asarray(self.burst_bits)
-        moved = np.ceil(np.asarray(bits) / burst) * burst
-        return ActionCost(each_pJ * moved, span(1.0) * moved / 8.0 / (each_GBps * np.asarray(self.channels)))
+        each_GBps = figures.bandwidth_GBps if self.bandwidth_GBps is None else np.asanyarray(self.bandwidth_GBps)
+        burst = figures.burst_bits if self.burst_bits is None else np.asanyarray(self.burst_bits)
+        moved = np.ceil(np.asanyarray(bits) / burst) * burst
+        return ActionCost(each_pJ * moved, span(1.0) * moved / 8.0 / (each_GBps * np.asanyarray(self.channels)))
 
     def part(self, process: Process) -> PartCost:
         """No area of the chip; what it draws when nothing moves, refresh included, as leakage."""
         idle_mW = STANDARDS[self.standard].idle_mW if self.idle_mW is None else _SPREAD * self.idle_mW
-        return PartCost(span(0.0), seen("DRAM idle power", idle_mW) * UW_PER_MW * np.asarray(self.channels))
+        return PartCost(span(0.0), seen("DRAM idle power", idle_mW) * UW_PER_MW * np.asanyarray(self.channels))

@@ -53,8 +53,8 @@ class _Published(Memory):
 
     def _access(self, process: Process, published_pJ: Span) -> ActionCost:
         macro = self.macro
-        wider = np.asarray(self.word_bits) / macro.word_bits
-        larger = np.asarray(self.kilobytes) / macro.kilobytes
+        wider = np.asanyarray(self.word_bits) / macro.word_bits
+        larger = np.asanyarray(self.kilobytes) / macro.kilobytes
         reference_fJ = published_pJ * 1e3 / scaling.digital_energy(macro.node_nm, macro.supply_V)
         energy_pJ = process.gates_pJ(reference_fJ * wider * (larger / wider) ** float(TABLE_DEPTH_EXPONENT[1, 0]))
         reference_ns = seen(f"{self.kind} access time", macro.access_ns) / scaling.delay(macro.node_nm, macro.supply_V)
@@ -62,12 +62,12 @@ class _Published(Memory):
 
     def part(self, process: Process) -> PartCost:
         macro = self.macro
-        larger = np.asarray(self.kilobytes) / macro.kilobytes
+        larger = np.asanyarray(self.kilobytes) / macro.kilobytes
         macro_um2 = seen(f"{self.kind} area", macro.area_um2)
         leaks_uW = seen(f"{self.kind} leakage", macro.leakage_uW)
         refresh_uW = seen(f"{self.kind} refresh", macro.refresh_uW)
         area_um2 = process.gates_um2(macro_um2 / scaling.digital_area(macro.node_nm) * larger)
-        over = np.asarray(process.supply_V) / macro.supply_V
+        over = np.asanyarray(process.supply_V) / macro.supply_V
         # Leaks as its area shrinks; a refresh is an access, so ~ its energy.
         shrunk = scaling.digital_area(process.node_nm) / scaling.digital_area(macro.node_nm)
         leakage_uW = leaks_uW * larger * shrunk * over * process.leakage

@@ -40,7 +40,7 @@ class Sram(Memory):
         word_pJ = cacti.by_node(table, self.kilobytes, node, cacti.energy_beyond(node)) * cacti.TABLE_WORD_BITS / 8.0
         energy_pJ = word_pJ * cacti.by_word(words, self.kilobytes, self.word_bits)
         access_ns = cacti.by_node(cacti.ACCESS_NS, self.kilobytes, node, cacti.delay_beyond(node))
-        over_nominal = np.asarray(process.supply_V) / scaling.nominal_V(node)
+        over_nominal = np.asanyarray(process.supply_V) / scaling.nominal_V(node)
         latency_ns = access_ns * over_nominal**-scaling.DELAY_SUPPLY_EXPONENT
         return ActionCost(_SPREAD.value() * energy_pJ * over_nominal**2, _TIME_SPREAD.value() * latency_ns)
 
@@ -49,6 +49,6 @@ class Sram(Memory):
         area_mm2 = cacti.by_node(cacti.AREA_MM2, self.kilobytes, node, cacti.area_beyond(node))
         area_mm2 = area_mm2 * cacti.by_word(cacti.AREA_BY_WORD, self.kilobytes, self.word_bits)
         leakage_uW = cacti.by_node(cacti.LEAKAGE_UW, self.kilobytes, node, cacti.leakage_beyond(node))
-        leakage_uW = leakage_uW * np.asarray(process.supply_V) / scaling.nominal_V(node) * process.leakage
+        leakage_uW = leakage_uW * np.asanyarray(process.supply_V) / scaling.nominal_V(node) * process.leakage
         bank = PartCost(_AREA_SPREAD.value() * area_mm2 * _UM2_PER_MM2, _LEAKAGE_SPREAD.value() * leakage_uW)
         return bank.times(self.banks)
