@@ -4,13 +4,15 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet --constraint constraints.txt
 OUT    ?= demo
+JOBS   ?= 2
+TEST   := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 .PHONY: help install install-dev demo test test-all lint style types imports format docs bench clean
 
 help:
 	@echo "make demo      a photograph on three chips, as a page in $(OUT)/"
 	@echo "make test      lint, types, import contract, docs, doctests and the quick tests"
-	@echo "make test-all  the same with the slow tests"
+	@echo "make test-all  the same with the slow tests; JOBS=8 runs either on eight processes instead of two"
 	@echo "make lint      ruff (style), basedpyright (types) and the import contract (imports)"
 	@echo "make format    let ruff rewrite what it can"
 	@echo "make docs      the documentation, into site/"
@@ -59,10 +61,10 @@ docs: install-dev
 
 # The tests come last, so that their summary is the last thing printed.
 test: lint docs
-	$(BIN)/python -m pytest -m "not slow"
+	$(TEST) -m "not slow"
 
 test-all: lint docs
-	$(BIN)/python -m pytest
+	$(TEST)
 
 bench: install
 	@set -e; for script in benchmarks/*.py; do \

@@ -11,6 +11,8 @@ import torch
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
+import shape_check
+
 # Before the package is imported. Not the compiled kernels: numba would see the checker's wrapper.
 CHECKED = (
     "chip",
@@ -26,7 +28,7 @@ CHECKED = (
     "signals",
     "simulate",
 )
-install_import_hook([f"ohmfield.{name}" for name in CHECKED], "shape_check.check")
+install_import_hook([f"ohmfield.{name}" for name in CHECKED], f"{shape_check.__name__}.check")
 
 # One OpenMP thread: a second one, spinning beside our own kernel threads, makes a 2 ms operation take 16 ms.
 torch.set_num_threads(1)
@@ -41,6 +43,13 @@ settings.register_profile(
 settings.register_profile("quick", settings.get_profile("common"), max_examples=25, derandomize=True)
 settings.register_profile("thorough", settings.get_profile("common"), max_examples=400)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where several processes share the cores (`pytest -n 2`), each and what it starts has one thread of its own."""
+    if getattr(config.option, "numprocesses", None):
+        for name in ("OHMFIELD_THREADS", "OMP_NUM_THREADS"):
+            os.environ.setdefault(name, "1")
 
 
 @pytest.fixture

@@ -106,6 +106,7 @@ def test_chunks_and_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     array = lowered(inputs=70, outputs=33, noise=3.0, read="cell", grid=32)
     inputs = numbers(array, 700)
     noise = Noise(5).at("read")
+    monkeypatch.setenv("OHMFIELD_THREADS", "2")
     whole, _ = fast(array, inputs, noise)
     monkeypatch.setenv("OHMFIELD_THREADS", "1")
     alone, _ = fast(array, inputs, noise)

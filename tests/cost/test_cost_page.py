@@ -18,6 +18,8 @@ def test_a_block_of_the_page_runs(block: Block, tmp_path: Path) -> None:
     if block.language == "bash":
         for line in block.text.splitlines():
             run_line(line, tmp_path)
+            if "--out bill" in line:
+                assert {path.name for path in (tmp_path / "bill").iterdir()} == {"bill.html", "bill.csv", "bill.json"}
         return
     done = subprocess.run([sys.executable, "-c", block.text], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -26,7 +28,5 @@ def test_a_block_of_the_page_runs(block: Block, tmp_path: Path) -> None:
         assert "load of processors" in done.stdout
 
 
-def test_the_page_is_written_where_it_says(tmp_path: Path) -> None:
-    line = next(line for block in BLOCKS for line in block.text.splitlines() if "--out bill" in line)
-    run_line(line, tmp_path)
-    assert {path.name for path in (tmp_path / "bill").iterdir()} == {"bill.html", "bill.csv", "bill.json"}
+def test_the_page_is_written_somewhere() -> None:
+    assert any("--out bill" in block.text for block in BLOCKS)
