@@ -87,21 +87,19 @@ def _backward(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def visible(offsets, begun, counted, density, deltas, seen, transmittance, kept, places):
-    """Carries `seen` [rays] through samples `places[counted[i]:counted[i + 1]]` of ray `begun[i]`; marks those `kept`.
+def follow(rays, edges, numbers, density, deltas, light, transmittance, reached):
+    """Carries `light` [all rays] of `rays` through samples `numbers[edges[i]:edges[i + 1]]`; marks those `reached`.
 
-    Returns nothing; a ray whose light falls under `transmittance` keeps the samples up to there.
+    `density` is that of `numbers`. A ray ends before the first sample that less than `transmittance` reaches.
     """
-    for i in range(len(begun)):
-        ray = begun[i]
-        light = seen[ray]
-        for at in range(counted[i], counted[i + 1]):
-            if light < transmittance:
+    for i in range(len(rays)):
+        left = light[rays[i]]
+        for at in range(edges[i], edges[i + 1]):
+            if left < transmittance:
                 break
-            n = places[at]
-            kept[n] = True
-            light *= np.exp(-density[at] * deltas[n])
-        seen[ray] = light
+            reached[numbers[at]] = True
+            left *= np.exp(-density[at] * deltas[numbers[at]])
+        light[rays[i]] = left
 
 
 def _parts(num: int) -> list[tuple[int, int]]:

@@ -6,7 +6,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field as Limits
 from torch import Tensor
@@ -15,11 +15,14 @@ from ohmfield.fields.decoders import MLP, Finer, Gauss, Quad, ReLU, Sine, Wire, 
 from ohmfield.fields.encodings.fourier import Coordinates, FourierEncoding, GaussianEncoding, gaussian_projection
 from ohmfield.fields.encodings.hash_grid import HashGrid
 from ohmfield.fields.field import Field
+from ohmfield.fields.radiance import Radiance
 from ohmfield.numerics import Noise
 from ohmfield.spec import InputError
 from ohmfield.spec import build as checked
 
-PRESETS: dict[str, Callable[..., Field]] = {}
+Made = TypeVar("Made", Field, Radiance)
+
+PRESETS: dict[str, Callable[..., Any]] = {}
 """Every preset by name."""
 
 _Frequency = Annotated[float, Limits(gt=0, le=1e6, allow_inf_nan=False)]
@@ -41,20 +44,22 @@ ALLOWED: dict[str, Any] = {
     "w0": _Frequency,
     "s": _Frequency,
     "first_bias": Annotated[float, Limits(ge=0, le=1e6, allow_inf_nan=False)],
+    "cells": Annotated[int, Limits(ge=8, le=512, multiple_of=2)],
+    "contracted": bool,
     "matched": bool,
     "projection": None,
 }
 """What an argument of that name may be, in whichever preset."""
 
 
-def preset(name: str) -> Callable[[Callable[..., Field]], Callable[..., Field]]:
+def preset(name: str) -> Callable[[Callable[..., Made]], Callable[..., Made]]:
     """Lists a function in `PRESETS` under `name`; its fields carry `config`, the name and all plain arguments."""
 
-    def register(make: Callable[..., Field]) -> Callable[..., Field]:
+    def register(make: Callable[..., Made]) -> Callable[..., Made]:
         signature = inspect.signature(make)
 
         @functools.wraps(make)
-        def wrapper(*args: Any, **kwargs: Any) -> Field:
+        def wrapper(*args: Any, **kwargs: Any) -> Made:
             try:
                 bound = signature.bind(*args, **kwargs)
             except TypeError as error:
@@ -75,7 +80,7 @@ def preset(name: str) -> Callable[[Callable[..., Field]], Callable[..., Field]]:
     return register
 
 
-def build(config: str | Mapping[str, Any], **arguments: Any) -> Field:
+def build(config: str | Mapping[str, Any], **arguments: Any) -> Any:
     """The field of a name in `PRESETS`, or of a `config` that such a field carried; `arguments` override.
 
     >>> build("siren", channels=1, width=64).num_parameters()
@@ -217,3 +222,26 @@ def gaussian_encoder(
     decoder = MLP(encoding.num_features, channels, width, depth, ReLU)
     relu_init(decoder, noise.at("decoder"))
     return Field(encoding, decoder, dim, channels)
+
+
+@preset("instant-ngp")
+def radiance(
+    num_levels: int = 16,
+    features_per_level: int = 2,
+    log2_table: int = 17,
+    resolutions: Sequence[float] = (16, 1024),
+    width: int = 64,
+    cells: int = 128,
+    contracted: bool = False,
+    seed: int = 0,
+) -> Radiance:
+    """A radiance field of posed photographs, sized for pictures of some 400 pixels. Source: instant-ngp, SIGGRAPH 2022.
+
+    The published one has tables of 2^19 rows and a finest level of 2048 cells per unit.
+    """
+    coarsest, finest = resolutions
+    field = Radiance(
+        num_levels, features_per_level, log2_table, (int(coarsest), finest), width, cells=cells, contracted=contracted
+    )
+    field.reset(Noise(seed).at("field"))
+    return field

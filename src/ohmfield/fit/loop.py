@@ -14,9 +14,10 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ohmfield._kernels.threads import one_torch_thread, run_parallel
-from ohmfield.fields.field import Field, is_plain, predict
-from ohmfield.fit.losses import Signal, lesson_of
+from ohmfield._kernels.threads import one_torch_thread
+from ohmfield.fields.field import Field, predict
+from ohmfield.fields.radiance import Radiance
+from ohmfield.fit.lessons import Signal, lesson_of
 from ohmfield.fit.options import FitOptions, suggested_options
 from ohmfield.fit.progress import Progress
 from ohmfield.fit.runs import (
@@ -31,15 +32,10 @@ from ohmfield.fit.runs import (
     write_json,
     write_tensors,
 )
-from ohmfield.numerics import Noise
+from ohmfield.render.score import score_views
 from ohmfield.signals.points import Points
+from ohmfield.signals.views import Views
 from ohmfield.spec import InputError, to_plain
-
-CHUNKS = 2
-"""Parts of a batch that threads work on; fixed, so that the bits do not depend on the number of threads."""
-
-SMALLEST_CHUNK = 2048
-"""Points that are worth a thread: below, handing over Python's lock costs more than it gains."""
 
 CHECKPOINT_S = 10.0
 """Seconds between two writes of `resume.safetensors`: what a killed run loses at most."""
@@ -113,8 +109,7 @@ def fit(
         if folder is not None and training.whole:  # also on ctrl-c or a failing callback
             training.save(folder)
     score = _score(field, signal) if scored else {}
-    samples = training.step * min(options.batch, len(training.lesson))
-    rate = samples / max(training.elapsed_s, 1e-9)
+    rate = training.items / max(training.elapsed_s, 1e-9)
     if folder is not None:
         figures = {"finished": True, "score": score, "elapsed_s": training.elapsed_s, "samples_per_s": rate}
         save_run(folder, field, {**provenance(), **info, **figures}, training.history)
@@ -123,6 +118,13 @@ def fit(
 
 def _check(model: nn.Module, signal: Signal) -> None:
     """Raises `InputError` where `model` has not the inputs or outputs that `signal` asks for."""
+    if isinstance(signal, Views):
+        if not isinstance(model, Radiance):
+            raise InputError(
+                f"{type(model).__name__} maps coordinates, {signal.name!r} holds posed views; fit a radiance field: "
+                "the field 'instant-ngp'"
+            )
+        return
     if isinstance(signal, Points):
         if isinstance(model, Field) and (signal.dim != model.dim or signal.channels != model.channels):
             raise InputError(
@@ -146,6 +148,9 @@ def _score(model: nn.Module, signal: Signal) -> dict[str, float]:
     """Of all points, or of the test examples (of the others where there are none)."""
     if isinstance(signal, Points):
         return signal.score(predict(model, signal.coords))
+    if isinstance(signal, Views):
+        assert isinstance(model, Radiance)
+        return score_views(model, signal)
     part = signal.test if signal.num_train < len(signal) else signal
     return part.score(_in_eval(model, part.inputs))
 
@@ -164,16 +169,14 @@ class _Training(Generic[Model]):
 
     def __init__(self, field: Model, signal: Signal, options: FitOptions) -> None:
         self.field = field
-        self.lesson = lesson_of(signal)
         self.options = options
         self.named = {name: value for name, value in field.named_parameters() if value.requires_grad}
         self.parameters = list(self.named.values())
         self.adam = torch.optim.Adam(
             self.parameters, lr=options.learning_rate, betas=(0.9, 0.99), eps=options.epsilon, fused=True
         )
-        self.pixels = Noise(options.seed).at("fit", "pixels")
-        self.plain = isinstance(signal, Points) and is_plain(field)  # batch norms count on whole batches
-        self.epoch, self.order = -1, torch.empty(0, dtype=torch.int64)  # the shuffle in use
+        self.lesson = lesson_of(field, self.parameters, signal, options)
+        self.items = 0  # points, examples or rays so far
         self.step = 0
         self.whole = True  # parameters, moments and `step` belong together
         self.elapsed_s = 0.0
@@ -184,51 +187,17 @@ class _Training(Generic[Model]):
         fraction = 0.5 * (1.0 + math.cos(math.pi * self.step / self.options.steps))
         return self.options.learning_rate * (self.options.final_rate + (1.0 - self.options.final_rate) * fraction)
 
-    def batch(self) -> tuple[Tensor, Tensor]:
-        """Inputs and targets of this step: all points, or the next ones of a shuffle that each epoch draws anew.
-
-        Each point is met once before any is met again (but for a rest smaller than a batch), which is worth 0.8 dB
-        over independent draws after 25 epochs of the demo photo.
-        """
-        num_points, size = len(self.lesson), self.options.batch
-        if size >= num_points:
-            return self.lesson.inputs, self.lesson.targets
-        epoch, place = divmod(self.step, num_points // size)
-        if epoch != self.epoch:
-            self.epoch = epoch
-            self.order = torch.from_numpy(self.pixels.bits((num_points,), first=epoch).argsort(kind="stable"))
-        chosen = self.order[place * size : (place + 1) * size]
-        return self.lesson.inputs[chosen], self.lesson.targets[chosen]
-
-    def gradients(self, inputs: Tensor, targets: Tensor) -> tuple[float, list[Tensor]]:
-        """Loss and gradients of a batch: chunks side by side, summed in their order."""
-        scale = 1.0 / (len(inputs) * self.lesson.terms)
-
-        def chunk(part: tuple[Tensor, Tensor]) -> tuple[float, tuple[Tensor, ...]]:
-            loss = self.lesson.loss(self.field(part[0]), part[1]) * scale
-            gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True, materialize_grads=True)
-            return float(loss.detach()), gradients
-
-        if not self.plain:
-            loss, gradients = chunk((inputs, targets))
-            return loss, list(gradients)
-        size = max(SMALLEST_CHUNK, -(-len(inputs) // CHUNKS))
-        parts = run_parallel(chunk, list(zip(inputs.split(size), targets.split(size), strict=True)))
-        total = list(parts[0][1])
-        for _, gradients in parts[1:]:
-            for sum_, gradient in zip(total, gradients, strict=True):
-                sum_.add_(gradient)
-        return sum(loss for loss, _ in parts), total
-
     def update(self) -> float:
         """One step; its loss."""
-        loss, gradients = self.gradients(*self.batch())
+        loss, gradients = self.lesson.gradients(self.step)
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient
         self.adam.param_groups[0]["lr"] = self.learning_rate()
         self.whole = False
         self.adam.step()
         self.step += 1
+        self.items += self.lesson.per_step
+        self.lesson.advance(self.step)
         self.whole = True
         return loss
 
@@ -239,6 +208,8 @@ class _Training(Generic[Model]):
     def save(self, folder: Path) -> None:
         """Writes `resume.safetensors` and the history."""
         tensors: dict[str, Tensor] = {"step": torch.tensor(self.step), "elapsed_s": torch.tensor(self.elapsed_s)}
+        tensors["items"] = torch.tensor(self.items)
+        tensors |= {f"lesson.{name}": value for name, value in self.lesson.state().items()}
         tensors |= {f"buffer.{name}": value for name, value in self.buffers().items()}
         for name, parameter in self.named.items():
             state = self.adam.state.get(parameter, {})
@@ -253,12 +224,15 @@ class _Training(Generic[Model]):
         path = folder / RESUME_FILE
         tensors = read_tensors(path)
         kept = self.buffers()
-        wanted = {"step", "elapsed_s"} | {f"buffer.{name}" for name in kept}
+        lesson = self.lesson.state()
+        wanted = {"step", "elapsed_s", "items"} | {f"buffer.{name}" for name in kept}
+        wanted |= {f"lesson.{name}" for name in lesson}
         wanted |= {f"{kind}.{name}" for kind in ("parameter", "exp_avg", "exp_avg_sq") for name in self.named}
         if set(tensors) != wanted:
             raise InputError(f"{path}: does not belong to this field; fit into a new folder")
         self.step = int(tensors["step"])
-        self.elapsed_s = float(tensors["elapsed_s"])
+        self.elapsed_s, self.items = float(tensors["elapsed_s"]), int(tensors["items"])
+        self.lesson.restore({name: tensors[f"lesson.{name}"] for name in lesson})
         state = {name: tensors[f"parameter.{name}"] for name in self.named}
         load_state(self.field, {**state, **{name: tensors[f"buffer.{name}"] for name in kept}}, path)
         for name, parameter in self.named.items():
@@ -304,17 +278,16 @@ def _same(folder: Path, what: str, known: Any, given: Any) -> None:
 def _train(training: _Training[Model], folder: Path | None, progress: bool, callback: Callback[Model] | None) -> None:
     options = training.options
     every = max(1, options.steps // HISTORY_POINTS)
-    batch = min(options.batch, len(training.lesson))
     before = torch.get_num_threads()
     with Progress(options.steps, enabled=progress) as bar, one_torch_thread():
-        if training.plain:
-            training.gradients(*training.batch())  # compiles the kernels, outside the clock
+        if training.lesson.plain:
+            training.lesson.gradients(training.step)  # compiles the kernels, outside the clock
         else:
             torch.set_num_threads(before)
         losses: list[float] = []
         started = time.perf_counter() - training.elapsed_s
         saved = time.perf_counter()
-        first = training.step
+        before_now = training.items
         begin = time.perf_counter()
         while training.step < options.steps:
             losses.append(training.update())
@@ -324,7 +297,7 @@ def _train(training: _Training[Model], folder: Path | None, progress: bool, call
                 losses.clear()
                 shown = training.lesson.progress(loss)
                 training.history.append({"step": training.step, **shown, "elapsed_s": training.elapsed_s})
-                rate = (training.step - first) * batch / (time.perf_counter() - begin)
+                rate = (training.items - before_now) / (time.perf_counter() - begin)
                 bar.update(training.step, shown, rate)
             if callback is not None:
                 callback(training.step, training.field)

@@ -1,53 +1,16 @@
-"""What training minimises: for each kind of signal, what a model learns from and how far off it is."""
+"""What training minimises."""
 
 from __future__ import annotations
-
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from ohmfield.signals.examples import Examples
-from ohmfield.signals.points import Points
-
-Signal = Points | Examples
-
 
 def squared_error(prediction: Float[Tensor, "num channels"], values: Float[Tensor, "num channels"]) -> Tensor:
-    """Sum of squared differences; `Lesson.terms` times the number of points make it a mean."""
+    """Sum of squared differences; values times points make it a mean."""
     return (prediction - values).square().sum()
 
 
 def cross_entropy(logits: Float[Tensor, "num classes"], labels: Int[Tensor, " num"]) -> Tensor:
     """Sum over the examples of minus the log of the probability given to the right class."""
     return nn.functional.cross_entropy(logits, labels, reduction="sum")
-
-
-@dataclass(frozen=True, eq=False)
-class Lesson:
-    """What one signal asks of a model: inputs, targets, and the loss, a sum over `terms` numbers per item."""
-
-    inputs: Tensor
-    targets: Tensor
-    loss: Callable[[Tensor, Tensor], Tensor]
-    terms: int
-    peak: float | None  # of a signal whose loss is a mean square
-
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-    def progress(self, loss: float) -> dict[str, float]:
-        """`loss`, and for a mean square the `psnr_dB` it stands for."""
-        if self.peak is None:
-            return {"loss": loss}
-        return {"loss": loss, "psnr_dB": 10.0 * math.log10(self.peak**2 / loss) if loss > 0 else math.inf}
-
-
-def lesson_of(signal: Signal) -> Lesson:
-    """All points of a `Points`; the training part of `Examples`."""
-    if isinstance(signal, Points):
-        return Lesson(signal.coords, signal.values, squared_error, signal.channels, signal.peak)
-    part = signal.train
-    return Lesson(part.inputs, part.labels, cross_entropy, 1, None)

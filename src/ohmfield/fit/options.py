@@ -14,7 +14,7 @@ class FitOptions:
     """Settings of one training run. A batch as large as the signal takes all of it in every step."""
 
     steps: int = knob("label", 3000, ge=1, le=10**8, doc="updates of the parameters")
-    batch: int = knob("label", 2**14, ge=1, le=2**24, doc="points or examples per step")
+    batch: int = knob("label", 2**14, ge=1, le=2**24, doc="points, examples, or samples along rays per step")
     learning_rate: float = knob("label", 1e-2, gt=0, le=1, doc="Adam's step size at the start")
     final_rate: float = knob("label", 0.01, ge=0, le=1, doc="fraction of it at the end of the cosine")
     epsilon: float = knob("label", 1e-15, gt=0, le=1e-3, doc="Adam's epsilon")
@@ -23,6 +23,7 @@ class FitOptions:
 
 SUGGESTED: dict[str, dict[str, Any]] = {
     "hash": {"steps": 2400, "batch": 2**13, "learning_rate": 1e-2},
+    "instant-ngp": {"steps": 3000, "batch": 2**16, "learning_rate": 1e-2},
     "siren": {"steps": 1000, "learning_rate": 1e-3, "epsilon": 1e-8},
     "quadinr": {"steps": 1000, "learning_rate": 1e-3, "epsilon": 1e-8},
     "finer": {"steps": 1000, "learning_rate": 1e-3, "epsilon": 1e-8},
