@@ -160,7 +160,7 @@ class Bill:
                     yield Row(operator, component, mid, low, high, mid / total)
 
     def _saved_uW(self, fps: float) -> np.ndarray:
-        """What standby between inferences saves, `[3, designs]`: below zero where it costs more, or is over too soon."""
+        """What standby between inferences saves, `[3, designs]`: below zero where it costs more or is over too soon."""
         top = self.frames_per_s[1]
         if not 0.0 <= fps <= top * (1 + 1e-9):
             raise InputError(f"{fps:g} {self.inference}s/s is not within 0 .. {top:g}, what this chip reaches")

@@ -11,7 +11,7 @@ import numpy as np
 from ohmfield.chip.anchors import once
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.links import Link
-from ohmfield.chip.units import Crossbar, DigitalCim, Unit
+from ohmfield.chip.units import Crossbar, DigitalUnit, Unit
 from ohmfield.cost.actions import (
     LinearActions,
     Rates,
@@ -170,7 +170,7 @@ class _Billing:
                 self._crossbar(operator.id, unit, again, width, fill)
                 self.ledger.occupy(operator.id, stage, turn_ns, again.turns, 0.0)
         else:
-            assert isinstance(unit, DigitalCim)  # `linear_actions` has refused others
+            assert isinstance(unit, DigitalUnit)  # `linear_actions` has refused others
             turn_ns = self._digital(operator.id, unit, actions, width)
         self.ledger.occupy(operator.id, stage, turn_ns, actions.turns, actions.first_turns)
         self._requantise(operator.id, operator.vectors * operator.groups * operator.outputs, width)
@@ -226,7 +226,7 @@ class _Billing:
             spend(name, "control", self.price(unit.detect), actions.looks)
         return self.price(unit.turn, self.placement.weight_bits).latency_ns
 
-    def _digital(self, name: str, unit: DigitalCim, actions: LinearActions, width: Number) -> Span:
+    def _digital(self, name: str, unit: DigitalUnit, actions: LinearActions, width: Number) -> Span:
         """Energy of the cycles; the time of one."""
         spend = self.ledger.spend
         add = self.price(unit.add, self.placement.weight_bits)

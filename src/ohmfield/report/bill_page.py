@@ -93,8 +93,8 @@ def _table(offers: Sequence[Offer], unit: str) -> str:
     head = "".join(f'<th scope="col">{escape(title)}</th>' for title in titles)
     body = "".join(_row(one, titles) for one in offers)
     note = (
-        "Middle estimate, low and high below it. Latency is of one alone, from standby where the chip sleeps in between; "
-        "the rate of one after the other; power is at the rate below it."
+        "Middle estimate, low and high below it. Latency is of one alone, from standby where the chip sleeps in "
+        "between; the rate of one after the other; power is at the rate below it."
     )
     silicon = within_silicon(offers)
     note += f" {silicon[0].upper()}{silicon[1:]}." if silicon else ""
