@@ -1,4 +1,4 @@
-"""Planes of multipliers: a unit that keeps weights, and one beside a row of wider processors, where attention streams."""
+"""Planes of multipliers: a unit that keeps weights, and one beside a row of wider processors for attention."""
 
 from __future__ import annotations
 
