@@ -64,7 +64,7 @@ class DigitalCim(DigitalUnit):
         return weight_bits + (int(grown) if np.ndim(grown) == 0 else grown)
 
     @property
-    def digit_bits(self) -> int:
+    def digit_bits(self) -> Number:
         return self.input_bits_per_cycle
 
     def _product_bits(self, weight_bits: Number) -> Number:

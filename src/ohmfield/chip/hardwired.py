@@ -44,7 +44,7 @@ class Hardwired(DigitalUnit):
         return False
 
     @property
-    def digit_bits(self) -> int:
+    def digit_bits(self) -> Number:
         return BITS_PER_CYCLE
 
     def columns_per_weight(self, weight_bits: Number) -> Number:

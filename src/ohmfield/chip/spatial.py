@@ -29,7 +29,7 @@ class Spatial(DigitalUnit):
     mac_pJ: float | None = knob("cost", None, gt=0, doc="one product with its addition, where known; none: of gates")
 
     @property
-    def digit_bits(self) -> int:
+    def digit_bits(self) -> Number:
         return self.word_bits
 
     @property

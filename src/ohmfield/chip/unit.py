@@ -59,7 +59,7 @@ class DigitalUnit(Unit):
 
     @property
     @abstractmethod
-    def digit_bits(self) -> int:
+    def digit_bits(self) -> Number:
         """Input bits multiplied in one cycle."""
 
     @abstractmethod
