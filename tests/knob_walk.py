@@ -81,6 +81,7 @@ CHOICES: dict[str, list[Any]] = {
     "gating": [(PowerDomain(components=("buffer",)),)],
     "hops": [3.0],
     "port": ["isaac"],
+    "mac_pJ": [5.0],
 }
 
 
@@ -143,6 +144,13 @@ def two_bits() -> Chip:
     """`dcim-28nm` that multiplies two input bits a cycle."""
     plain = to_plain(load("dcim-28nm"))
     plain["units"]["digital_cim"]["input_bits_per_cycle"] = 2
+    return build(Chip, plain)
+
+
+def with_unit(kind: str, **fields: Any) -> Chip:
+    """`dcim-28nm` with a digital unit of another kind."""
+    plain = to_plain(load("dcim-28nm"))
+    plain["units"] = {kind: {"kind": kind, "num_arrays": 1000, "max_copies": 4, **fields}}
     return build(Chip, plain)
 
 
@@ -226,6 +234,8 @@ CHIPS = {
     **{f"rram with {kind}": with_crossbar(adc={"kind": kind}) for kind in ADCS},
     "approximate dcim": approximate(),
     "dcim of two bits": two_bits(),
+    "spatial": with_unit("spatial", banks=2),
+    "hardwired": with_unit("hardwired", banks=4),
     "rram with wires": with_crossbar(array={"wires": WIRES, "columns": 64}),
     "rram with dead lines": with_crossbar(
         cell={"stuck_low_rate": 0.01},
@@ -277,6 +287,8 @@ ADDED: dict[str, str | tuple[str, ...]] = dict.fromkeys(CHIPS, "units.crossbar.a
     "pcm": ("units.crossbar.cell.", "units.crossbar.compensate."),
     "approximate dcim": "units.digital_cim.approximate.",
     "dcim of two bits": "units.digital_cim.booth",
+    "spatial": "units.",
+    "hardwired": "units.",
     "rram with wires": "units.crossbar.array.wires.",
     "rram with offset": "units.crossbar.array.sum_x",
     "narrow sums": "units.crossbar.array.overflow",

@@ -58,6 +58,7 @@ def test_a_full_array_costs_within_twice_of_what_was_published_but_for_named_pre
         if times == times:  # a row without an area has no ratio
             assert (0.5 <= times <= 2.0) == (name not in FURTHER[part]), (part, times)
             assert 0.1 < times < 10.0
+    assert 0.5 <= found.once <= 2.0  # with actions as often as the circuit has them
 
 
 @pytest.mark.parametrize("name", list_baselines())

@@ -89,6 +89,23 @@ def test_a_power_domain_saves_between_frames_and_never_costs():
         chip(gating=(PowerDomain(components=("dram",)),))
 
 
+def test_from_standby_an_inference_waits_for_the_chip_to_wake():
+    workload, slow = one_layer(items=10), 1e6
+    gated = bill_of(chip(gating=(PowerDomain(components=("buffer", "adc"), wake_ns=slow),)), workload)
+    alone, wake_ms = gated.latency_ms[MID], float(gated.wake_ns[MID, 0]) * 1e-6
+    assert wake_ms >= 1.0
+    assert gated.latency_at(1e-3)[MID] == pytest.approx(alone + wake_ms)
+    # No time to sleep and wake: on all along, and no wait.
+    often = 0.999e9 / float(gated.interval_ns[MID, 0] + gated.wake_ns[MID, 0])
+    assert gated.latency_at(min(1.1 * often, gated.frames_per_s[MID])) == gated.latency_ms
+    always = gated.dynamic_mJ[MID] * 1e-3 * 1.1 * often + float(gated.leakage_uW[MID, 0]) * 1e-6
+    assert gated.power_at(1.1 * often)[MID] == pytest.approx(always)
+    plain = bill_of(chip(), workload)
+    assert plain.latency_at(1e-3) == plain.latency_ms
+    with pytest.raises(InputError, match="what this chip reaches"):
+        gated.latency_at(2 * gated.frames_per_s[MID])
+
+
 def test_dram_idles_as_leakage_of_the_bill():
     without, beside = bill_of(chip(), one_layer()), bill_of(chip(dram=Dram(idle_mW=7.0)), one_layer())
     assert float(beside.leakage_uW[MID, 0] - without.leakage_uW[MID, 0]) == pytest.approx(7000.0)

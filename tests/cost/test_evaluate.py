@@ -15,6 +15,7 @@ from ohmfield.cost.actions import fused_bytes, processor_work
 from ohmfield.cost.baseline import baseline_bill
 from ohmfield.cost.bill import Bill
 from ohmfield.cost.evaluate import IDLE, evaluate
+from ohmfield.cost.price import price
 from ohmfield.fields import presets
 from ohmfield.mapping.place import place
 from ohmfield.mapping.trace import trace
@@ -193,3 +194,15 @@ def test_what_no_source_gives_of_a_cell_is_said():
 def test_the_host_of_the_tests_has_a_plain_price():
     cost = HOST.cost(1e3, 0.0)
     assert np.all(cost.latency_ns == 1e4)  # a tenth of 1 GFLOP/s
+
+
+def test_items_of_an_inference_share_the_writes_of_its_waves():
+    """A batch passes each wave whole: weights are fetched and written once, values wait in the buffer or outside."""
+    shapes, chip = layers((1024, 1024), (1024, 1024)), load_chip("dcim-28nm")
+    bills = [price(chip, Workload(shapes, items=items), allow_waves=True).bill for items in (1.0, 64.0)]
+    one, many = (bill.by_component() for bill in bills)
+    assert many["programming"] == pytest.approx(one["programming"])
+    assert many["adder_tree"] == pytest.approx([64 * value for value in one["adder_tree"]])
+    assert one["host"][MID] <= many["host"][MID] < 2 * one["host"][MID]  # weights once; values that outgrow the buffer
+    assert bills[1].energy_mJ[MID] < 8 * bills[0].energy_mJ[MID]
+    assert bills[1].latency_ms[MID] < 8 * bills[0].latency_ms[MID]

@@ -11,7 +11,7 @@ import torch
 from ohmfield.mapping.tokens import decode, prefill, query
 from ohmfield.mapping.trace import trace
 from ohmfield.mapping.workload import Operator, Shapes
-from ohmfield.networks.configs import from_config
+from ohmfield.networks.configs import from_config, library_config
 from ohmfield.networks.transformers import Transformer, clip, transformer
 from ohmfield.spec import InputError
 from plain_transformer import PlainTransformer
@@ -131,7 +131,7 @@ def test_vit_has_the_macs_that_follow_from_its_sizes() -> None:
 @pytest.mark.parametrize("kind", ["llama", "qwen2", "mistral", "vit"])
 def test_the_macs_are_those_of_the_modules_of_transformers(kind: str) -> None:
     library = pytest.importorskip("transformers", reason="transformers is not installed")
-    config = library.AutoConfig.for_model(kind, num_hidden_layers=2)
+    config = library_config(kind, num_hidden_layers=2)
     config._attn_implementation = "sdpa"
     with torch.device("meta"):
         if kind == "vit":

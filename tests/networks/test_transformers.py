@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from ohmfield.networks.configs import ARCHITECTURES, from_config
+from ohmfield.networks.configs import ARCHITECTURES, from_config, library_config
 from ohmfield.networks.transformers import Clip, Transformer, clip, list_transformers, transformer
 from ohmfield.spec import InputError, build
 from plain_transformer import PlainTransformer
@@ -143,10 +144,24 @@ def test_a_config_object_is_read_by_what_it_says_of_itself() -> None:
     assert made.parameters == transformer("llama-3-8b").parameters
 
 
+def test_without_the_library_a_kind_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(
+        InputError, match=r"'llama' need the transformers library .*ohmfield\[transformers\]'.*config.json"
+    ):
+        library_config("llama")
+
+
+def test_a_kind_that_the_library_does_not_know_is_said() -> None:
+    pytest.importorskip("transformers", reason="transformers is not installed")
+    with pytest.raises(InputError, match="transformers knows no 'no-such-kind'"):
+        library_config("no-such-kind")
+
+
 @pytest.mark.parametrize("kind", ["llama", "qwen2", "mistral", "gpt_oss", "vit", "clip"])
 def test_parameters_are_those_that_transformers_allocates(kind: str) -> None:
     library = pytest.importorskip("transformers", reason="transformers is not installed")
-    config = library.AutoConfig.for_model(kind)
+    config = library_config(kind)
     with torch.device("meta"):
         models = {"vit": library.AutoModelForImageClassification, "clip": library.AutoModel}
         module = models.get(kind, library.AutoModelForCausalLM).from_config(config)

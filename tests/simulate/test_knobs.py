@@ -107,3 +107,8 @@ def test_a_knob_changes_the_picture_if_and_only_if_it_is_declared_to(name: str, 
     for index, value in enumerate(values):
         if (path, index) not in quiet(name):
             assert not moved(changed(CHIPS[name], path.split("."), value), name, points)
+
+
+@pytest.mark.parametrize("kind", ["spatial", "hardwired"])
+def test_digital_kinds_make_the_same_exact_product(kind: str) -> None:
+    assert torch.equal(plain(kind, len(SHOWN)), plain("dcim-28nm", len(SHOWN)))

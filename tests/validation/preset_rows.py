@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ohmfield.chip.files import load_chip
+from ohmfield.chip.units import Crossbar
 from ohmfield.cost.evaluate import evaluate
 from ohmfield.mapping.place import place
 from ohmfield.mapping.tile import geometry
@@ -26,6 +27,13 @@ FOLLOWED = {
     "dimc-28nm-a": ("isscc2022-11.7", 2),
     "dimc-28nm-b": ("isscc2023-7.2", 1),
 }
+# What the circuit of a chip does less often than its description: a component's share of what is billed.
+ONCE = {
+    # three bits of an input are summed on the sampling capacitor, then converted
+    "neurram-130nm": {"adc": 1 / 3, "shift_add": 1 / 3, "control": 1 / 3},
+    # a train of pulses is one discharge for four bits; four columns of a weight are joined, then converted
+    "sinangil-7nm": {"cells": 1 / 4, "adc": 1 / 16, "shift_add": 1 / 16, "control": 1 / 4},
+}
 MACRO = ("cells", "drivers", "adc", "adder_tree", "shift_add", "control")
 LEAST_WEIGHT_BITS = 2  # that two's complement has; Jia's row has 1
 FJ_PER_MJ = 1e12
@@ -33,9 +41,13 @@ FJ_PER_MJ = 1e12
 
 @dataclass(frozen=True)
 class Billed:
-    """Middle estimates of a preset over its row; `area` is NaN where the row has none."""
+    """Middle estimates of a preset over its row; `area` is NaN where the row has none.
+
+    `once` is the energy with actions as often as the circuit has them (`ONCE`); elsewhere the same.
+    """
 
     energy: float
+    once: float
     area: float
     fJ_per_MAC: float
     reported_fJ_per_MAC: float
@@ -45,7 +57,10 @@ def billed(preset: str) -> Billed:
     """What the bill says of arrays, drivers, converters and control at the bits of the row; nothing around them."""
     row = next(row for row in ROWS if row.row == FOLLOWED[preset][0])
     chip = load_chip(preset)
-    ((name, unit),) = chip.units.items()
+    ((name, built),) = chip.units.items()
+    unit = built
+    if isinstance(unit, Crossbar):  # a converter with fewer codes stops early: the row is of that many
+        unit = replace(unit, adc=replace(unit.adc, bits=int(row.adc_bits)))
     one = replace(chip, units={name: replace(unit, num_arrays=1)})
     weight_bits, input_bits = max(LEAST_WEIGHT_BITS, int(row.weight_bits)), int(row.input_bits)
     held = geometry(unit, weight_bits)
@@ -53,9 +68,12 @@ def billed(preset: str) -> Billed:
     placement = place(Shapes((full,)), one, weight_bits, input_bits, copies=1)
     bill = evaluate(one, Workload(Shapes((full,)), items=1e4), placement)
     parts = bill.by_component()
-    energy = sum(parts[part][1] for part in MACRO if part in parts) * FJ_PER_MJ / bill.macs
     # Per bit of weight where the preset had to take more bits than the row.
-    energy *= row.weight_bits / weight_bits
-    area = sum(float(part.area_um2[1, 0]) for part in unit.parts(chip.process, weight_bits, input_bits).values())
+    per_MAC = FJ_PER_MJ / bill.macs * row.weight_bits / weight_bits
+    energy = sum(parts[part][1] for part in MACRO if part in parts) * per_MAC
+    often = ONCE.get(preset, {})
+    once = sum(parts[part][1] * often.get(part, 1.0) for part in MACRO if part in parts) * per_MAC
+    area = sum(float(part.area_um2[1, 0]) for part in built.parts(chip.process, weight_bits, input_bits).values())
     area *= FOLLOWED[preset][1]
-    return Billed(energy / row.energy_fJ_per_MAC, area / row.area_um2, energy, row.energy_fJ_per_MAC)
+    published = row.energy_fJ_per_MAC
+    return Billed(energy / published, once / published, area / row.area_um2, energy, published)

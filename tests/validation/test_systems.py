@@ -9,8 +9,17 @@ from dataclasses import replace
 
 import pytest
 
-from ohmfield.chip.files import load_baseline
+from ohmfield.chip.files import load_baseline, load_chip
+from ohmfield.chip.spatial import FUSEMAX, Spatial
+from ohmfield.cost.attention import Attention, attention_cost, one_pass
 from ohmfield.cost.overlap import Offload
+from ohmfield.cost.price import price
+from ohmfield.mapping.place import place
+from ohmfield.mapping.tokens import decode
+from ohmfield.mapping.workload import Operator, Shapes, Workload
+from ohmfield.networks.transformers import transformer
+from ohmfield.quantities import MID
+from ohmfield.spec import InputError
 
 # ---- processors ------------------------------------------------------------------------------------------------------
 
@@ -95,6 +104,52 @@ def test_isaac_adds_up():
     assert (round(41.3 / chip_W, 2), round(41.3 / chip_mm2, 2)) == (0.63, 0.48)
 
 
+# ---- FuseMax as a chip, arXiv 2406.10491; its artifact's figures for attention: tests/cost/test_attention.py ------
+
+
+def fusemax() -> Spatial:
+    plane = load_chip("fusemax-45nm").units["spatial"]
+    assert isinstance(plane, Spatial)
+    return plane
+
+
+def test_the_preset_is_the_array_of_the_artifact():
+    chip, plane = load_chip("fusemax-45nm"), fusemax()
+    assert (plane.rows, plane.columns, plane.word_bits) == (FUSEMAX.rows, FUSEMAX.columns, FUSEMAX.word_bits)
+    assert (plane.mac_pJ, chip.process.clock_GHz) == (FUSEMAX.mac_pJ, FUSEMAX.clock_GHz)
+    assert chip.buffer.capacity_bits == FUSEMAX.buffer_MiB * 2**20 * 8
+    assert chip.dram is not None
+    assert chip.dram.pJ_per_bit == pytest.approx(FUSEMAX.dram_pJ_per_bit)
+    assert chip.dram.bandwidth_GBps == pytest.approx(FUSEMAX.bandwidth_GBps, rel=1e-4)
+
+
+def test_both_products_of_bert_on_the_preset_and_in_the_artifact():
+    """1 K tokens: the same operations at the same energy; heads of 64 leave three quarters of the plane idle."""
+    chip, batch, heads, length, width = load_chip("fusemax-45nm"), 64, 12, 1024, 64
+    shapes = Shapes(
+        (
+            Operator("scores#0", "product", inputs=width, outputs=length, vectors=length, groups=heads),
+            Operator("values#0", "product", inputs=length, outputs=width, vectors=length, groups=heads),
+        )
+    )
+    made = price(chip, Workload(shapes, items=batch), weight_bits=16, input_bits=16, allow_waves=True)
+    bert = Attention(batch=batch, heads=heads, queries=length, keys=length, width=width)
+    steps = [step for step in one_pass(bert, 256) if step.name in ("scores", "numerator")]
+    macs = sum(step.points for step in steps)
+    assert made.bill.macs == macs
+    sums_pJ = float(fusemax().add(chip.process, 16).energy_pJ[MID, 0]) - FUSEMAX.mac_pJ
+    spent_J = made.bill.by_component()["adder_tree"][MID] * 1e-3
+    assert spent_J * FUSEMAX.mac_pJ / (FUSEMAX.mac_pJ + sums_pJ) == pytest.approx(
+        macs * FUSEMAX.mac_pJ * 1e-12,
+        rel=1e-4,  # a word in 65,536 is zero
+    )
+    assert spent_J == pytest.approx(0.96 * 1.95, rel=0.10)  # all operations of the artifact, softmax among them
+    busy_s = sum(float(time[MID, 0]) for (_, stage), time in made.bill.stage_ns.items() if stage == "spatial:products")
+    cycles = busy_s * 1e-9 * FUSEMAX.clock_GHz * 1e9
+    assert cycles > 4 * macs / 256**2
+    assert attention_cost(FUSEMAX, bert).compute_s * 1e9 < busy_s
+
+
 # ---- HNLPU, arXiv 2508.16151 -----------------------------------------------------------------------------------------
 
 HNLPU_MM2_W = {
@@ -118,3 +173,20 @@ def test_hnlpu_adds_up():
     for tokens, kilowatts, published in SYSTEMS.values():
         assert tokens / kilowatts == pytest.approx(published, rel=2e-3)
     assert round(249_960 / 6900, 1) == 36.2
+
+
+def test_the_preset_of_hnlpu_holds_its_model_and_says_how_far_its_bill_is():
+    chip, token = load_chip("hnlpu-5nm"), decode(transformer("gpt-oss-120b"), 2048)
+    made = price(chip, token, weight_bits=4)
+    assert made.waves == 1
+    assert chip.num_chips == 16
+    # The rate of the vector units was chosen for the published tokens per second: within 2 %.
+    assert made.bill.frames_per_s[MID] == pytest.approx(249_960, rel=0.02)
+    tokens_per_J = 1e3 / made.bill.energy_mJ[MID]
+    assert 3.0 < tokens_per_J / 36.2 < 5.0  # too cheap: what is always on is not in it, and the preset says so
+    neurons = ("cells", "drivers", "adder_tree", "shift_add", "control")
+    areas = dict(zip(made.bill.components, made.bill.area_um2[MID, 0] * 1e-6 / 16, strict=True))
+    assert 1.0 < sum(areas[part] for part in neurons) / HNLPU_MM2_W["neuron array"][0] < 2.0
+    assert "programming" not in made.bill.by_component()
+    with pytest.raises(InputError, match="cannot be written again in waves"):
+        place(token.shapes, replace(chip, many=None), 4)

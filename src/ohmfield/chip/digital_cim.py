@@ -13,7 +13,7 @@ from ohmfield.chip.cells.sram import six_transistor_um2, write_bit
 from ohmfield.chip.lines import LINE_FF
 from ohmfield.chip.process import Process
 from ohmfield.chip.scaling import REFERENCE_V
-from ohmfield.chip.unit import Unit, accumulator, control_block
+from ohmfield.chip.unit import DigitalUnit, accumulator, control_block
 from ohmfield.quantities import ActionCost, Number, PartCost, Span, span, uniform
 from ohmfield.spec import knob, spec
 
@@ -25,15 +25,21 @@ TREE_ACTIVITY = Spanned("activity of adder trees", span(0.6, 0.15, 1.0))
 SUM_NS, CARRY_NS = span(0.0478 * 2.4 * 2), span(0.0478 * 2)
 
 
+def tree_ns(process: Process, rows: Number, bits: Number) -> Span:
+    """One cycle: the clock, or a ripple adder tree over `rows` words where that is slower."""
+    levels = np.log2(np.maximum(rows, 2))
+    ripple = SUM_NS * (levels - 1) + CARRY_NS * (bits + levels - 1)
+    return np.maximum(process.cycle_ns * span(1.0), process.delay_ns(ripple))
+
+
 @spec
-class DigitalCim(Unit):
+class DigitalCim(DigitalUnit):
     """SRAM with adder trees, bit-serial over the input: exact integer products, unless its adders are approximate."""
 
     kind: ClassVar[str] = "digital_cim"
     rows: int = knob("cost", 64, ge=1, le=8192, doc="weights added by one tree")
     columns: int = knob("cost", 64, ge=1, le=8192, doc="weight bits side by side (columns / weight_bits weights)")
     banks: int = knob("cost", 8, ge=1, le=1024, doc="stored rows per compute row")
-    max_copies: int = knob("cost", 1, ge=1, le=4096, doc="most copies of one layer's weights: exact, so all alike")
     input_bits_per_cycle: int = knob("cost", 1, ge=1, le=8, doc="input bits multiplied in one cycle")
     booth: bool = knob("cost", False, doc="two input bits are a Booth digit, which chooses a multiple of the weight")
     chain_rows: int | None = knob(
@@ -57,17 +63,9 @@ class DigitalCim(Unit):
         grown = np.ceil(np.log2(self.rows))
         return weight_bits + (int(grown) if np.ndim(grown) == 0 else grown)
 
-    def digits(self, input_bits: Number) -> Number:
-        """Cycles of one product: `ceil(input_bits / input_bits_per_cycle)`."""
-        return np.ceil(np.asanyarray(input_bits) / self.input_bits_per_cycle)
-
-    def weights_per_row(self, weight_bits: Number) -> Number:
-        """Outputs of one array."""
-        return np.floor(np.asanyarray(self.columns) / self.columns_per_weight(weight_bits))
-
-    def accumulator_bits(self, weight_bits: Number, input_bits: Number) -> Number:
-        """Width that cannot overflow over one array."""
-        return weight_bits + input_bits + np.ceil(np.log2(self.rows))
+    @property
+    def digit_bits(self) -> Number:
+        return self.input_bits_per_cycle
 
     def _product_bits(self, weight_bits: Number) -> Number:
         return weight_bits + np.asanyarray(self.input_bits_per_cycle) - 1
@@ -106,20 +104,15 @@ class DigitalCim(Unit):
         share = self._product(weight_bits).energy_fJ + self._tree(weight_bits).energy_fJ / self.rows
         return ActionCost(process.gates_pJ(share * TREE_ACTIVITY.value()), self.step_ns(process, weight_bits))
 
-    def turn(self, process: Process, weight_bits: Number) -> ActionCost:
-        """Time of one cycle."""
-        return ActionCost(span(0.0), self.step_ns(process, weight_bits))
-
     def step_ns(self, process: Process, weight_bits: Number) -> Span:
         """One cycle: the clock, or the adder tree where that is slower."""
         if self.chain_rows is not None:
             ripple = SUM_NS * np.minimum(self.chain_rows, self.rows) + CARRY_NS * self.columns_per_weight(weight_bits)
             return np.maximum(process.cycle_ns * span(1.0), process.delay_ns(ripple))
-        levels, width = np.log2(np.maximum(self.rows, 2)), self._product_bits(weight_bits)
+        width = self._product_bits(weight_bits)
         if self.approximate is not None:  # no carry runs through the low bits
             width = np.maximum(1, width - self.approximate.bits)
-        ripple = SUM_NS * (levels - 1) + CARRY_NS * (width + levels - 1)
-        return np.maximum(process.cycle_ns * span(1.0), process.delay_ns(ripple))
+        return tree_ns(process, self.rows, width)
 
     def control(self, process: Process) -> ActionCost:
         """One cycle of one array."""

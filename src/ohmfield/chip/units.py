@@ -1,4 +1,4 @@
-"""Compute units that hold weights: analog crossbars and digital compute-in-memory."""
+"""Compute units that hold weights: analog crossbars, and the visible dict of all kinds."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from ohmfield.chip.compensation import TRIM_SHARE, Compensation
 from ohmfield.chip.converters import ADCS
 from ohmfield.chip.dac import Dac
 from ohmfield.chip.digital_cim import DigitalCim
+from ohmfield.chip.hardwired import Hardwired
 from ohmfield.chip.lines import AMPLIFIER_FJ, AMPLIFIER_UM2, LINE_FF, SAMPLER_UM2
 from ohmfield.chip.process import Process
 from ohmfield.chip.scaling import REFERENCE_V
-from ohmfield.chip.unit import Unit, accumulator, control_block
+from ohmfield.chip.spatial import Spatial
+from ohmfield.chip.unit import DigitalUnit, Unit, accumulator, control_block
 from ohmfield.quantities import ActionCost, Number, PartCost, span, uniform
 from ohmfield.spec import family, knob, spec
 
@@ -67,6 +69,10 @@ class Crossbar(Unit):
             raise ValueError(
                 f"wires.idle_rows {wires.idle_rows}: dac.skip zero_bits has no fixed row groups; use grounded"
             )
+
+    @property
+    def rewritable(self) -> bool:
+        return self.cell.rewritable
 
     @property
     def default_fill(self) -> Number:
@@ -269,6 +275,11 @@ class Crossbar(Unit):
         }
 
 
-UNITS: dict[str, type[Unit]] = {"crossbar": Crossbar, "digital_cim": DigitalCim}
+UNITS: dict[str, type[Unit]] = {
+    "crossbar": Crossbar,
+    "digital_cim": DigitalCim,
+    "spatial": Spatial,
+    "hardwired": Hardwired,
+}
 
-__all__ = ["UNITS", "Crossbar", "DigitalCim", "Unit"]
+__all__ = ["UNITS", "Crossbar", "DigitalCim", "DigitalUnit", "Hardwired", "Spatial", "Unit"]

@@ -14,7 +14,7 @@ from ohmfield.cli.loads import load
 from ohmfield.cli.work import each_once, load_chips
 from ohmfield.cost.price import Priced, price
 from ohmfield.mapping.workload import Workload
-from ohmfield.report.bill_data import Offer, most_of, offer, plain
+from ohmfield.report.bill_data import Offer, most_of, offer, plain, within_silicon
 from ohmfield.report.tables import finite, number
 from ohmfield.spec import InputError, read_yaml
 
@@ -88,13 +88,15 @@ def _show(command: commands.Cost, workload: Workload, offers: list[Offer]) -> No
         warnings = len(one.priced.bill.warnings)
         said = f"; {warnings} warning{'' if warnings == 1 else 's'}" if warnings else ""
         console.show(f"{one.name}: {most_of(one.priced)}{_waves(one.priced)}{said}")
+    if silicon := within_silicon(offers):
+        console.show(silicon)
 
 
 def _row(one: Offer, battery: bool) -> list[str]:
     bill = one.priced.bill
     low, mid, high = bill.energy_mJ
     area = number(bill.area_mm2[1]) if bill.area_um2.any() else "–"
-    row = [one.name, number(mid), f"{number(low)} – {number(high)}", number(bill.latency_ms[1])]
+    row = [one.name, number(mid), f"{number(low)} – {number(high)}", number(one.latency_ms[1])]
     row += [number(bill.frames_per_s[1]), area, number(one.power_W[1]) if one.power_W else "too slow"]
     return row + ([number(one.battery_h[1]) if one.battery_h else "–"] if battery else [])
 

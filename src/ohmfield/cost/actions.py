@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ohmfield.chip.correction import FIT_VECTORS
-from ohmfield.chip.units import Crossbar, DigitalCim, Unit
+from ohmfield.chip.units import Crossbar, DigitalUnit, Unit
 from ohmfield.mapping.tile import Tiling
 from ohmfield.mapping.workload import Operator, Placement, Site, Workload
-from ohmfield.quantities import Number, largest, uniform
+from ohmfield.quantities import Number, largest, smallest, uniform
 from ohmfield.spec import InputError
 
 SECTOR_BYTES = 32  # least a processor fetches for one row of a table: the sector of a GPU cache line
@@ -96,8 +96,9 @@ def linear_actions(
         conversions = vectors * reads * (columns + references * cut.packs)
         additions = conversions + _corrections(operator, unit, cut, vectors, planes, columns)
         crossed = _crossed(operator, unit, cut)
-    elif isinstance(unit, DigitalCim):
-        planes, digit_bits = unit.digits(placement.input_bits), unit.input_bits_per_cycle
+    elif isinstance(unit, DigitalUnit):
+        planes = unit.digits(placement.input_bits)
+        digit_bits = smallest(unit.digit_bits, placement.input_bits)
         most = operator.vectors * inputs * placement.input_bits
         conversions, reads = 0.0, planes * cut.row_groups
         crossed = operator.outputs  # weights of zero between groups switch nothing
@@ -106,7 +107,7 @@ def linear_actions(
         raise InputError(f"a {unit.kind} unit has no counts of its actions", operator.path)
     share = rates.of(operator.id, "driven", most / 2, "half of the largest digit sum is driven") / most
     driven = share * most * items
-    if isinstance(unit, DigitalCim):  # its rate counts bits; a digit is driven if any of its bits is set
+    if isinstance(unit, DigitalUnit):  # its rate counts bits; a digit is driven if any of its bits is set
         driven = (1.0 - (1.0 - share) ** digit_bits) * vectors * inputs * planes
     series = reads * cut.groups / cut.row_groups * site.wave_span
     return LinearActions(

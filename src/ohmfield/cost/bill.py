@@ -122,15 +122,16 @@ class Bill:
     def power_at(self, fps: float) -> Range:
         """Watts at `fps` inferences per second: dynamic energy x rate + leakage. `InputError` above the top rate.
 
-        A chip with power domains goes to standby in between, where waking costs less than that saves.
+        A chip with power domains goes to standby in between, where waking costs less than that saves. It leaks in full
+        while it wakes.
         """
-        top = self.frames_per_s[1]
-        if not 0.0 <= fps <= top * (1 + 1e-9):
-            raise InputError(f"{fps:g} {self.inference}s/s is not within 0 .. {top:g}, what this chip reaches")
-        busy = np.minimum(1.0, fps * self.interval_ns / NS_PER_S)
-        saved_uW = (self.leakage_uW - self.standby_uW) * (1.0 - busy) - self.wake_pJ * fps * 1e-6
-        leaking_uW = self.leakage_uW - np.maximum(0.0, saved_uW)
+        leaking_uW = self.leakage_uW - np.maximum(0.0, self._saved_uW(fps))
         return _range(self._dynamic_pJ() * 1e-12 * fps + leaking_uW / UW_PER_W)
+
+    def latency_at(self, fps: float) -> Range:
+        """Milliseconds from first in to last out at `fps` inferences per second: from standby, waking comes first."""
+        asleep = self._saved_uW(fps)[MID] > 0.0  # a chip does one thing, whatever the range of its leakage
+        return _range((self.fill_ns + np.where(asleep, self.wake_ns, 0.0)) / NS_PER_MS)
 
     def battery_hours(self, battery_Wh: float, fps: float) -> Range:
         """How long a battery lasts at `fps` inferences per second: the shortest time first."""
@@ -157,6 +158,14 @@ class Bill:
                 low, mid, high = _range(self.energy_pJ[..., i, j])
                 if high > 0.0:
                     yield Row(operator, component, mid, low, high, mid / total)
+
+    def _saved_uW(self, fps: float) -> np.ndarray:
+        """What standby between inferences saves, `[3, designs]`: below zero where it costs more or is over too soon."""
+        top = self.frames_per_s[1]
+        if not 0.0 <= fps <= top * (1 + 1e-9):
+            raise InputError(f"{fps:g} {self.inference}s/s is not within 0 .. {top:g}, what this chip reaches")
+        awake = np.minimum(1.0, fps * (self.interval_ns + self.wake_ns) / NS_PER_S)
+        return (self.leakage_uW - self.standby_uW) * (1.0 - awake) - self.wake_pJ * fps * 1e-6
 
     def _dynamic_pJ(self) -> np.ndarray:
         leakage = self.components.index("leakage")

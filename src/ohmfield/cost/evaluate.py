@@ -11,7 +11,7 @@ import numpy as np
 from ohmfield.chip.anchors import once
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.links import Link
-from ohmfield.chip.units import Crossbar, DigitalCim, Unit
+from ohmfield.chip.units import Crossbar, DigitalUnit, Unit
 from ohmfield.cost.actions import (
     LinearActions,
     Rates,
@@ -197,7 +197,7 @@ class _Billing:
                 self._crossbar(unit, again, width, fill)
                 self.ledger.occupy(stage, turn_ns, again.turns, 0.0, own=own)
         else:
-            assert isinstance(unit, DigitalCim)  # `linear_actions` has refused others
+            assert isinstance(unit, DigitalUnit)  # `linear_actions` has refused others
             turn_ns = self._digital(unit, actions, width)
         self.ledger.occupy(stage, turn_ns, actions.turns, actions.first_turns, own=own)
         self._requantise(operator.vectors * operator.groups * operator.outputs, width)
@@ -253,7 +253,7 @@ class _Billing:
             spend("control", self.price(unit.detect), actions.looks)
         return self.price(unit.turn, self.placement.weight_bits).latency_ns
 
-    def _digital(self, unit: DigitalCim, actions: LinearActions, width: Number) -> Span:
+    def _digital(self, unit: DigitalUnit, actions: LinearActions, width: Number) -> Span:
         """Energy of the cycles; the time of one."""
         spend = self.ledger.spend
         add = self.price(unit.add, self.placement.weight_bits)

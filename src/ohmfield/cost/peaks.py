@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ohmfield.chip.chip import Chip
-from ohmfield.chip.units import Crossbar, DigitalCim, Unit
+from ohmfield.chip.units import Crossbar, DigitalUnit, Unit
 from ohmfield.cost.actions import processor_work
 from ohmfield.cost.bill import Bill
 from ohmfield.mapping.place import HOST
@@ -59,7 +59,7 @@ def _planes(unit: Unit, input_bits: Number) -> Number:
     """Reads of one input vector, one after the other: a digit each."""
     if isinstance(unit, Crossbar):
         return unit.dac.num_planes(input_bits, signed=True)
-    assert isinstance(unit, DigitalCim)  # `place` has refused others
+    assert isinstance(unit, DigitalUnit)  # `place` has refused others
     return unit.digits(input_bits)
 
 

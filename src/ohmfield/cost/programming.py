@@ -10,7 +10,7 @@ import numpy as np
 from ohmfield.chip.anchors import once
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.process import Process
-from ohmfield.chip.units import Crossbar, DigitalCim, Unit
+from ohmfield.chip.units import Crossbar, DigitalUnit, Unit
 from ohmfield.cost.actions import accumulator_bits, reference_cells
 from ohmfield.cost.alike import Alike
 from ohmfield.cost.ledger import Ledger
@@ -89,7 +89,7 @@ def write_cell(unit: Unit, chip: Chip) -> ActionCost:
     """One cell of a unit written."""
     if isinstance(unit, Crossbar):
         return once(unit.cell.write, chip.process)
-    if isinstance(unit, DigitalCim):
+    if isinstance(unit, DigitalUnit):
         return once(unit.write, chip.process)
     raise InputError(f"a {unit.kind} unit has no write cost")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.readout import ASSUMPTIONS as READOUT_ASSUMPTIONS
-from ohmfield.chip.units import Crossbar
+from ohmfield.chip.units import Crossbar, DigitalUnit
 from ohmfield.cost.actions import Rates
 from ohmfield.cost.ledger import Ledger
 from ohmfield.mapping.place import HOST
@@ -31,6 +31,8 @@ def warnings(chip: Chip, workload: Workload, placement: Placement, rates: Rates)
     lines += dict.fromkeys(f"assumed: {line}" for part in beside if part for line in part.assumptions)
     units = chip.units.items()
     for name, unit in units:
+        if isinstance(unit, DigitalUnit):
+            lines += [f"assumed: {name}: {line}" for line in unit.assumptions]
         if isinstance(unit, Crossbar):
             lines += [f"assumed: cells of {name}: {line}" for line in unit.cell.assumptions]
             lines += [f"assumed: drivers of {name}: {line}" for line in unit.dac.assumptions]

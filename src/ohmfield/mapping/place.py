@@ -11,7 +11,7 @@ import numpy as np
 
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.stages import FUNCTIONS
-from ohmfield.chip.units import Crossbar, DigitalCim
+from ohmfield.chip.units import DigitalUnit
 from ohmfield.mapping.tile import Tiling, tile
 from ohmfield.mapping.workload import Operator, Placement, Shapes, Site
 from ohmfield.quantities import Count, Each, Number, ceil_div, largest, smallest, uniform
@@ -162,7 +162,8 @@ def _too_large(name: str, layers: list[_Layer], num_arrays: Count) -> tuple[str,
 
 def product_unit(chip: Chip) -> str | None:
     """Name of the unit that multiplies activations by activations: the first digital one, whose writes are cheap."""
-    return next((name for name, unit in chip.units.items() if isinstance(unit, DigitalCim)), None)
+    digital = (name for name, unit in chip.units.items() if isinstance(unit, DigitalUnit) and unit.rewritable)
+    return next(digital, None)
 
 
 def product_arrays(shapes: Shapes, chip: Chip, weight_bits: Count) -> dict[str, Count]:
@@ -196,9 +197,9 @@ def _place_unit(name: str, layers: list[_Layer], chip: Chip, copies: Literal["fi
         times = _fit_copies(stored, num_arrays - needed, unit.max_copies)
     else:
         times = dict.fromkeys(stored, _asked(copies, stored, num_arrays, unit.max_copies, name))
-    if isinstance(unit, Crossbar) and not unit.cell.rewritable and not resident:
+    if not unit.rewritable and not resident:
         raise InputError(
-            f"{needed} arrays are needed and {num_arrays} there; {unit.cell.kind} cells cannot be written again "
+            f"{needed} arrays are needed and {num_arrays} there; its weights cannot be written again "
             "in waves: raise num_arrays",
             f"units.{name}",
         )

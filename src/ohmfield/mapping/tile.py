@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Int
 
-from ohmfield.chip.units import Crossbar, DigitalCim, Unit
+from ohmfield.chip.units import Crossbar, DigitalUnit, Unit
 from ohmfield.mapping.workload import Operator
 from ohmfield.quantities import Count, Number, ceil_div, floor_div, largest, smallest, uniform
 from ohmfield.spec import InputError
@@ -155,11 +155,11 @@ def geometry(unit: Unit, weight_bits: Count, name: str = "") -> Geometry:
         array.check_bits(weight_bits, name)
         columns, wide = array.columns - unit.reference_columns, array.columns_per_weight(weight_bits)
         rows, active, physical = array.rows, unit.read_rows(), array.columns
-    elif isinstance(unit, DigitalCim):
+    elif isinstance(unit, DigitalUnit):
         columns, wide, physical = unit.columns, unit.columns_per_weight(weight_bits), unit.columns
         rows, active = unit.rows * unit.banks, unit.rows
     else:
-        raise InputError(f"a {unit.kind} unit cannot hold weights; use one of crossbar, digital_cim", name)
+        raise InputError(f"a {unit.kind} unit cannot hold weights; use a crossbar or a digital kind", name)
     if uniform(wide > columns):
         raise InputError(
             f"one {weight_bits}-bit weight takes {wide} columns, an array has {columns} for weights: "

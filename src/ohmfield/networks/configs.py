@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -37,6 +38,24 @@ def from_config(config: Any) -> Transformer | Clip:
         known = ", ".join(ARCHITECTURES)
         raise InputError(f"{where}: model_type {kind!r} is not known; known: {known}; or write a Transformer record")
     return ARCHITECTURES[kind](config, where)
+
+
+def library_config(kind: str, **sizes: Any) -> Any:
+    """The config object of an architecture (`llama`, `vit`, ...) with the sizes that the transformers library gives it.
+
+    `sizes` replace some of them. `InputError` where the library is absent, or does not know `kind`.
+    """
+    try:
+        library = importlib.import_module("transformers")
+    except ImportError as error:
+        raise InputError(
+            f"the sizes of {kind!r} need the transformers library ({error}): pip install 'ohmfield[transformers]', or "
+            "give from_config a config.json"
+        ) from None
+    try:
+        return library.AutoConfig.for_model(kind, **sizes)
+    except ValueError as error:
+        raise InputError(f"transformers knows no {kind!r} with these sizes: {str(error).splitlines()[0]}") from None
 
 
 def _get(config: Config, where: str, *names: str) -> Any:

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ohmfield.chip.anchors import AREA_WITHIN, ENERGY_WITHIN
+from ohmfield.chip.chip import Chip
 from ohmfield.cost.bill import Range
 from ohmfield.cost.hinges import Hinge
 from ohmfield.cost.price import Priced
@@ -24,10 +26,14 @@ FORMAT = 1
 
 @dataclass(frozen=True, eq=False)
 class Offer:
-    """One chip's bill with its power at a rate, and how long a battery lasts; none where it does not reach the rate."""
+    """One chip's bill with its power and latency at a rate, and how long a battery lasts.
+
+    None where it does not reach the rate; `latency_ms` is then that of one inference after the other.
+    """
 
     priced: Priced
     fps: float
+    latency_ms: Range
     power_W: Range | None
     battery_h: Range | None
 
@@ -48,9 +54,9 @@ def offer(priced: Priced, fps: float | None = None, battery_Wh: float | None = N
     top = bill.frames_per_s[1]
     rate = top if fps is None else fps
     if rate > top:
-        return Offer(priced, rate, None, None)
+        return Offer(priced, rate, bill.latency_ms, None, None)
     hours = None if battery_Wh is None else bill.battery_hours(battery_Wh, rate)
-    return Offer(priced, rate, bill.power_at(rate), hours)
+    return Offer(priced, rate, bill.latency_at(rate), bill.power_at(rate), hours)
 
 
 def most_of(priced: Priced) -> str:
@@ -67,6 +73,16 @@ def most_of(priced: Priced) -> str:
     return f"{spent / total:.0%} of the energy goes to {component.replace('_', ' ')}{where}"
 
 
+def within_silicon(offers: Sequence[Offer]) -> str:
+    """How far published macros lie from bills, beside what constants leave open; nothing where no chip is billed."""
+    if not any(isinstance(one.priced.chip, Chip) for one in offers):
+        return ""
+    return (
+        "low and high are of the constants; four of five published macros lay within "
+        f"{ENERGY_WITHIN:g} times of our energy and {AREA_WITHIN:g} times of our area, either way"
+    )
+
+
 def plain(model: str, workload: Workload, offers: Sequence[Offer]) -> dict[str, Any]:
     """What stands in `bill.json` and behind `--json`."""
     return {
@@ -75,6 +91,7 @@ def plain(model: str, workload: Workload, offers: Sequence[Offer]) -> dict[str, 
         "inference": workload.inference,
         "macs": workload.macs,
         "stated": {rate.name: rate.value for rate in workload.stated if not rate.operator},
+        "silicon": {"energy_within": ENERGY_WITHIN, "area_within": AREA_WITHIN, "share": 0.8},
         "chips": {one.name: _chip(one) for one in offers},
     }
 
@@ -83,7 +100,7 @@ def _chip(one: Offer) -> dict[str, Any]:
     bill = one.priced.bill
     return {
         "energy_mJ": _range(bill.energy_mJ),
-        "latency_ms": _range(bill.latency_ms),
+        "latency_ms": _range(one.latency_ms),
         "per_s": _range(bill.frames_per_s),
         "area_mm2": _range(bill.area_mm2) if bill.area_um2.any() else None,
         "fps": one.fps,

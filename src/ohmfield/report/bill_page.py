@@ -17,7 +17,7 @@ from ohmfield.fit.runs import write_json
 from ohmfield.mapping.place import HOST
 from ohmfield.mapping.workload import Workload
 from ohmfield.report import bill_figures, figures
-from ohmfield.report.bill_data import Offer, hinge_data, most_of, plain, rows, shortened
+from ohmfield.report.bill_data import Offer, hinge_data, most_of, plain, rows, shortened, within_silicon
 from ohmfield.report.card import lines
 from ohmfield.report.floorplan import floorplan
 from ohmfield.report.page import ASSETS
@@ -93,9 +93,11 @@ def _table(offers: Sequence[Offer], unit: str) -> str:
     head = "".join(f'<th scope="col">{escape(title)}</th>' for title in titles)
     body = "".join(_row(one, titles) for one in offers)
     note = (
-        "Middle estimate, low and high below it. Latency is of one alone, the rate of one after the other; power is at "
-        "the rate below it."
+        "Middle estimate, low and high below it. Latency is of one alone, from standby where the chip sleeps in "
+        "between; the rate of one after the other; power is at the rate below it."
     )
+    silicon = within_silicon(offers)
+    note += f" {silicon[0].upper()}{silicon[1:]}." if silicon else ""
     return (
         f'<p class="note">{note}</p><div class="scroll"><table><thead><tr><th scope="col">chip</th>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
@@ -107,7 +109,7 @@ def _row(one: Offer, titles: Sequence[str]) -> str:
     area = _span(bill.area_mm2) if bill.area_um2.any() else "not known"
     rate = f"<small>at {number(one.fps)} per s</small>"
     power = (_span(one.power_W) if one.power_W else "does not reach it ") + rate
-    cells = [_span(bill.energy_mJ), _span(bill.latency_ms), _span(bill.frames_per_s), area, power]
+    cells = [_span(bill.energy_mJ), _span(one.latency_ms), _span(bill.frames_per_s), area, power]
     cells += [_span(one.battery_h) if one.battery_h else "–"] if len(titles) > len(cells) else []
     made = "".join(
         f'<td data-label="{escape(title)}"><span>{cell}</span></td>' for title, cell in zip(titles, cells, strict=True)

@@ -181,6 +181,6 @@ def test_a_rom_is_not_written_in_waves() -> None:
     shapes = Shapes((Operator("layer#0", "linear", inputs=256, outputs=4096),))
     unit = replace(crossbar(), cell=RomCell(), num_arrays=4)
     assert isinstance(unit, Crossbar)
-    with pytest.raises(InputError, match=r"units\.unit.*rom cells cannot be written again"):
+    with pytest.raises(InputError, match=r"units\.unit.*its weights cannot be written again"):
         place(shapes, small_chip(unit))
     assert place(shapes, small_chip(replace(unit, cell=CELLS["rram"]()))).waves > 1
