@@ -15,20 +15,22 @@ from ohmfield.spec import InputError
 
 @pytest.mark.parametrize("name", presets.PRESETS)
 def test_every_preset_is_rebuilt_from_its_config(name: str) -> None:
-    small = {} if name in ("hash", "gaussian") else {"width": 32}
-    field = presets.build(name, channels=4, seed=5, **small)
+    radiance = name == "instant-ngp"
+    small: dict[str, int] = {} if name in ("hash", "gaussian", "instant-ngp") else {"width": 32}
+    small |= {"cells": 16} if radiance else {"channels": 4}
+    field = presets.build(name, seed=5, **small)
     again = presets.build(json.loads(json.dumps(field.config)))
     assert field.config["preset"] == name
     for (key, value), other in zip(field.state_dict().items(), again.state_dict().values(), strict=True):
         assert torch.equal(value, other), key
-    coords = Noise(0).uniform((70, 2))
+    coords = Noise(0).uniform((70, 6 if radiance else 2))
     values = field(coords)
     assert values.shape == (70, 4)
     assert torch.equal(predict(field, coords, tile=32), values.detach()) or torch.allclose(
         predict(field, coords, tile=32), values, atol=1e-6
     )
     assert is_plain(field)
-    other_seed = presets.build(name, channels=4, seed=6, **small)
+    other_seed = presets.build(name, seed=6, **small)
     assert not torch.equal(other_seed(coords), values)
 
 

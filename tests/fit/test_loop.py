@@ -10,6 +10,7 @@ import torch
 from ohmfield.fields import presets
 from ohmfield.fields.field import Field
 from ohmfield.fit import loop
+from ohmfield.fit.lessons import ItemLesson
 from ohmfield.fit.loop import fit
 from ohmfield.fit.options import FitOptions, suggested_options
 from ohmfield.fit.runs import load_run
@@ -67,18 +68,12 @@ def test_modules_with_state_of_their_own_are_called_in_order_by_one_thread() -> 
 
 def test_an_epoch_meets_each_point_once_and_the_next_in_another_order() -> None:
     signal = shapes(16)
-    training = loop._Training(_field(), signal, FitOptions(steps=100, batch=64))
-    epochs = []
-    for first in (0, 4):
-        seen = []
-        for training.step in range(first, first + 4):
-            seen.append(training.batch()[0])
-        epochs.append(torch.cat(seen))
+    lesson = ItemLesson(_field(), [], signal, FitOptions(steps=100, batch=64))
+    epochs = [torch.cat([lesson.batch(step)[0] for step in range(first, first + 4)]) for first in (0, 4)]
     assert not torch.equal(*epochs)
     for epoch in epochs:
         assert torch.equal(epoch.unique(dim=0), signal.coords.unique(dim=0))
-    training.step = 2  # a step's points do not depend on the steps before
-    assert torch.equal(training.batch()[0], epochs[0][128:192])
+    assert torch.equal(lesson.batch(2)[0], epochs[0][128:192])  # whatever came before
 
 
 def test_callback_sees_each_step() -> None:
