@@ -25,6 +25,7 @@ from ohmfield.numerics import Noise
 
 Kept = TypeVar("Kept")
 JOB = 256  # vectors per job: their inputs and sums stay in the second-level cache
+TURNED = 24  # rows turned at a time, which stay in the first-level cache
 
 
 def fast(
@@ -134,10 +135,10 @@ def _index(array: LoweredArray, packed: Packed, codes: np.ndarray) -> tuple[np.n
     lanes, rows, masks = packed.lanes, rows_per_entry(packed.bits), not LOOKUP[packed.bits]
     chunks, entries = -(-len(codes) // lanes), int(packed.entry_starts[-1])
     dtype = np.int8 if packed.bits == 8 else np.int16
-    turned = np.empty((3 if packed.sides.any() else 1, array.num_inputs, lanes), dtype=np.int32)
+    turned = np.empty((3 if packed.sides.any() else 1, TURNED, lanes), dtype=np.int32)
 
     def empty(bits: int) -> tuple[np.ndarray, np.ndarray]:
-        padded = -(-bits // BITS) * BITS
+        padded = bits if packed.spread > 1 else -(-bits // BITS) * BITS
         index = empty_on_cache_lines((chunks, entries, padded, lanes), dtype)
         return index, np.zeros((chunks, array.num_groups, padded, lanes), dtype=np.int32)
 

@@ -3,7 +3,8 @@
 One index per vector and input bit holds that bit of a few rows (6, 5 or 4); one vector register holds, for one column,
 the sum of those rows for every index. A permutation by index looks up 64 or 32 vectors at once, an addition collects
 them. Without such an instruction an index is a mask of one row, and the level of the column is added where it is set.
-(Counting the set bits of `weights & inputs` would serve cells of one bit alone, with twice the instructions.)
+(Counting the set bits of `weights & inputs` would serve cells of one bit alone, with twice the instructions: it was
+measured, see docs/models/analog_product.md.)
 
 Vector loads and stores go to addresses, so every buffer is an argument: Numba frees a local array after its last use.
 """
@@ -89,7 +90,7 @@ def _accumulate(element, wide):
                 else:
                     held_tables.append(_splat(builder, builder.load(_at(builder, own, offset, element)), lanes))
             for bit in range(BITS):
-                place = _at(builder, bits, bit * BYTES + part * BYTES // 2, vector)
+                place = _at(builder, bits, (part * BITS + bit) * BYTES // parts, vector)  # whole cache lines
                 chosen = builder.load(place, align=BYTES // parts)
                 for c in range(side):
                     if lookup:
@@ -121,7 +122,7 @@ def _accumulate(element, wide):
                             for bit in range(BITS):
                                 value = builder.load(held[c][bit])
                                 step = lanes * wide.width // 8
-                                place = _at(builder, at, (bit * parts + part) * step, target)
+                                place = _at(builder, at, (part * BITS + bit) * step, target)
                                 if wide != element:
                                     value = builder.sext(value, target)
                                     before = builder.load(place, align=32)
