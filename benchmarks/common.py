@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 RESULTS = Path(__file__).parent / "results"
+INSTRUCTIONS = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512vbmi": "VBMI", "avx512_vnni": "VNNI"}
 PACKAGES = ("ohmfield", "torch", "numpy", "numba")
 
 
@@ -29,6 +30,18 @@ def cpu_name() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def instructions() -> str:
+    """The vector instructions that rates depend on, where the system tells them."""
+    info = Path("/proc/cpuinfo")
+    flags = set(info.read_text().split()) if info.exists() else set()
+    return ", ".join(name for flag, name in INSTRUCTIONS.items() if flag in flags)
+
+
+def has_avx512() -> bool:
+    """Whether rates are those of a processor with AVX-512."""
+    return "AVX-512" in instructions()
 
 
 def in_turns(runs: dict[str, Callable[[], object]], repeats: int = 5, *, cpu: bool = False) -> dict[str, float]:
@@ -67,15 +80,20 @@ def installed() -> dict[str, str]:
     return found
 
 
-def write(name: str, figures: dict[str, Any]) -> Path:
-    """Writes `results/<name>.json`: command, machine, versions, then `figures`; a peer's is `ratio_vs_<peer>`."""
+def write(name: str, figures: dict[str, Any], *, rates: bool = False) -> Path:
+    """Writes `results/<name>.json`: command, machine, versions, then `figures`; a peer's is `ratio_vs_<peer>`.
+
+    `rates`: figures that depend on vector instructions; a processor without AVX-512 writes `<name>-avx2.json`, so that
+    they never replace those of one that has it.
+    """
+    machine = {"cpu": cpu_name(), "cores": os.cpu_count(), "system": platform.system(), "instructions": instructions()}
     record = {
         "command": " ".join(["python", f"benchmarks/{name}.py", *sys.argv[1:]]),
-        "machine": {"cpu": cpu_name(), "cores": os.cpu_count(), "system": platform.system()},
+        "machine": machine,
         "versions": {"python": platform.python_version(), **installed()},
         **figures,
     }
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.json"
+    path = RESULTS / f"{name}{'-avx2' if rates and not has_avx512() else ''}.json"
     path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return path

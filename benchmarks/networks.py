@@ -91,7 +91,7 @@ def main() -> None:
         [(name, 1e3 * value, value / seconds["torch_float"]) for name, value in seconds.items()],
     )
     milliseconds = {f"{name}_ms": 1e3 * value for name, value in seconds.items()}
-    write("networks", {"batch": chosen.batch, "limit": LIMIT, **milliseconds, **ratios})
+    write("networks", {"batch": chosen.batch, "limit": LIMIT, **milliseconds, **ratios}, rates=True)
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ def main() -> None:
         figures[name] = measure(model, inputs, chosen.chip, chosen.repeats)
         rows.append((name, *figures[name].values()))
     show(f"one training step, {chosen.chip}, batch {chosen.batch}", ("model", *figures["mlp_256"]), rows)
-    write("training_step", {"chip": chosen.chip, "batch": chosen.batch, **figures})
+    write("training_step", {"chip": chosen.chip, "batch": chosen.batch, **figures}, rates=True)
 
 
 if __name__ == "__main__":

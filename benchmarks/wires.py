@@ -77,7 +77,7 @@ def main() -> None:
     torch.set_num_threads(1)
     figures = [measure(size, given.repeats) for size in given.sizes]
     show("wires", list(figures[0]), [list(figure.values()) for figure in figures])
-    write("wires", {"arrays": figures})
+    write("wires", {"arrays": figures}, rates=True)
 
 
 if __name__ == "__main__":

@@ -182,3 +182,22 @@ def test_read_noise_has_the_declared_variance() -> None:
         inputs[:, :ones] = 1
         out, _ = fast(array, inputs, Noise(0).at("read"))
         assert out.var() == pytest.approx(100.0 * ones, rel=0.02, abs=1e-9)
+
+
+@pytest.mark.parametrize("planes", [1, 2, 3, 4])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"adc_bits": 8},
+        {"adc_bits": 8, "largest": 100},  # sums of 16 bits
+        {"noise": 3.0, "read": "cell", "grid": 32},
+        {"skip_zero_planes": True, "pedestal": 0.5},
+        {"drive": "sign_magnitude_two_pass"},
+        {"rows_per_read": 3},
+    ],
+)
+def test_few_planes_of_many_vectors_fill_the_registers(planes: int, fields: dict[str, Any]) -> None:
+    array = lowered(inputs=90, outputs=9, planes=planes, **{"drive": "unsigned", **fields})
+    assert not refused(array)
+    assert packed_of(array).spread == (1 if "rows_per_read" in fields else {1: 4, 2: 2}.get(array.num_planes, 1))
+    assert_same(array, numbers(array, 300), first=5)

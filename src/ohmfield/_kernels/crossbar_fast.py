@@ -19,12 +19,13 @@ from ohmfield._kernels.crossbar_inputs import draw_keys, pack_inputs, pack_spars
 from ohmfield._kernels.crossbar_pack import Packed, empty_on_cache_lines, largest_sum, pack
 from ohmfield._kernels.crossbar_product import product_general, product_shift
 from ohmfield._kernels.crossbar_torch import multiply
-from ohmfield._kernels.crossbar_vectors import BITS, COLUMNS, LOOKUP, rows_per_entry
+from ohmfield._kernels.crossbar_vectors import BITS, COLUMNS, index_marks, rows_per_entry
 from ohmfield._kernels.threads import run_parallel
 from ohmfield.numerics import Noise
 
 Kept = TypeVar("Kept")
 JOB = 256  # vectors per job: their inputs and sums stay in the second-level cache
+TURNED = 24  # rows turned at a time, which stay in the first-level cache
 
 
 def fast(
@@ -131,18 +132,20 @@ def _run(
 
 def _index(array: LoweredArray, packed: Packed, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Index [chunks, entries, bits, lanes] of each driven bit, and rows set [chunks, groups, bits, lanes]."""
-    lanes, rows, masks = packed.lanes, rows_per_entry(packed.bits), not LOOKUP[packed.bits]
+    lanes, rows, (mark, always) = packed.lanes, rows_per_entry(packed.bits), index_marks(packed.bits)
     chunks, entries = -(-len(codes) // lanes), int(packed.entry_starts[-1])
     dtype = np.int8 if packed.bits == 8 else np.int16
-    turned = np.empty((3 if packed.sides.any() else 1, array.num_inputs, lanes), dtype=np.int32)
+    turned = np.empty((3 if packed.sides.any() else 1, TURNED, lanes), dtype=np.int32)
 
     def empty(bits: int) -> tuple[np.ndarray, np.ndarray]:
-        padded = -(-bits // BITS) * BITS
+        padded = bits if packed.spread > 1 else -(-bits // BITS) * BITS
         index = empty_on_cache_lines((chunks, entries, padded, lanes), dtype)
+        if always:
+            index[...] = always
         return index, np.zeros((chunks, array.num_groups, padded, lanes), dtype=np.int32)
 
     index, ones = empty(len(packed.shifts))
-    places = (array.starts, packed.entry_starts, rows, masks)
+    places = (array.starts, packed.entry_starts, rows, mark)
     pack_inputs(codes, *places, packed.sides, packed.shifts, index, ones, turned)
     if array.rows_per_read:
         whole, terms, reads = index, packed.terms.shape[1], array.reads_per_group

@@ -120,44 +120,50 @@ def turn(totals, count, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def pack_inputs(codes, starts, entry_starts, rows_per_entry, masks, sides, shifts, index, ones, turned):
+def pack_inputs(codes, starts, entry_starts, rows_per_entry, mark, sides, shifts, index, ones, turned):
     """Fills `index` [chunks, entries, bits, lanes] and `ones` [chunks, groups, bits, lanes] from `codes`.
 
     Bit j is bit `shifts[j]` of the code (`sides[j]` 0), of its positive part (1) or of its negative part (2); `ones`
-    counts the rows where it is set. `masks`: all bits of an element set, instead of one per row.
+    counts the rows where it is set. Row r of an entry sets `mark << r` in its index. `turned` [sides, rows, lanes] is
+    scratch: vectors side by side, of a few entries at a time.
     """
-    lanes, inputs = index.shape[3], codes.shape[1]
+    lanes, together = index.shape[3], turned.shape[1] // rows_per_entry
     for chunk in range(index.shape[0]):
         first = chunk * lanes
         count = min(lanes, codes.shape[0] - first)
-        turned[:] = 0
-        for lane in range(count):
-            line = codes[first + lane]
-            for row in range(inputs):
-                turned[0, row, lane] = line[row]
-        if turned.shape[0] > 1:
-            for row in range(inputs):
-                whole, above, below = turned[0, row], turned[1, row], turned[2, row]
-                for lane in range(lanes):
-                    above[lane] = max(whole[lane], np.int32(0))
-                    below[lane] = max(np.int32(-whole[lane]), np.int32(0))
+        if count < lanes:
+            turned[:] = 0
         for group in range(len(starts) - 1):
-            for entry in range(entry_starts[group + 1] - entry_starts[group]):
-                row = starts[group] + entry * rows_per_entry
-                rows = min(rows_per_entry, starts[group + 1] - row)
-                place = index[chunk, entry_starts[group] + entry]
-                for bit in range(len(shifts)):
-                    word, own, shift = place[bit], ones[chunk, group, bit], shifts[bit]
-                    for r in range(rows):
-                        source = turned[sides[bit], row + r]
+            entries = entry_starts[group + 1] - entry_starts[group]
+            for begin in range(0, entries, together):
+                low = starts[group] + begin * rows_per_entry
+                inputs = min(together * rows_per_entry, starts[group + 1] - low)
+                for lane in range(count):
+                    line = codes[first + lane, low : low + inputs]
+                    for row in range(inputs):
+                        turned[0, row, lane] = line[row]
+                if turned.shape[0] > 1:
+                    for row in range(inputs):
+                        whole, above, below = turned[0, row], turned[1, row], turned[2, row]
                         for lane in range(lanes):
-                            one = np.int32(np.int32(source[lane] >> shift) & np.int32(1))
-                            own[lane] += one
-                            word[lane] |= -one if masks else np.int32(one << np.int32(r))
+                            above[lane] = max(whole[lane], np.int32(0))
+                            below[lane] = max(np.int32(-whole[lane]), np.int32(0))
+                for entry in range(begin, min(begin + together, entries)):
+                    row = (entry - begin) * rows_per_entry
+                    rows = min(rows_per_entry, inputs - row)
+                    place = index[chunk, entry_starts[group] + entry]
+                    for bit in range(len(shifts)):
+                        word, own, shift = place[bit], ones[chunk, group, bit], shifts[bit]
+                        for r in range(rows):
+                            source, own_mark = turned[sides[bit], row + r], np.int32(mark << r)
+                            for lane in range(lanes):
+                                one = np.int32(np.int32(source[lane] >> shift) & np.int32(1))
+                                own[lane] += one
+                                word[lane] |= np.int32(-one & own_mark)
 
 
 @njit(cache=True, nogil=True)
-def pack_sparse(index, starts, entry_starts, rows_per_entry, masks, terms, rows_per_read, reads, planes, spread, ones):
+def pack_sparse(index, starts, entry_starts, rows_per_entry, mark, terms, rows_per_read, reads, planes, spread, ones):
     """Deals the set rows of each plane of `index` to its reads, in order: fills `spread` and its `ones`."""
     for chunk in range(index.shape[0]):
         for group in range(len(starts) - 1):
@@ -168,8 +174,8 @@ def pack_sparse(index, starts, entry_starts, rows_per_entry, masks, terms, rows_
                         entry, r = entry_starts[group] + row // rows_per_entry, row % rows_per_entry
                         place, driven = plane * reads + seen // rows_per_read, 0
                         for term in range(terms):
-                            if (index[chunk, entry, plane * terms + term, lane] >> r) & 1:
+                            if index[chunk, entry, plane * terms + term, lane] & (mark << r):
                                 driven = 1
-                                spread[chunk, entry, place * terms + term, lane] |= -1 if masks else 1 << r
+                                spread[chunk, entry, place * terms + term, lane] |= mark << r
                                 ones[chunk, group, place * terms + term, lane] += 1
                         seen += driven

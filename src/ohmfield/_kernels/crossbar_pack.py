@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ohmfield._kernels.crossbar import LoweredArray, read_units, staircase
-from ohmfield._kernels.crossbar_vectors import COLUMNS, LOOKUP, entry_bytes, rows_per_entry
+from ohmfield._kernels.crossbar_vectors import BITS, COLUMNS, LOOKUP, entry_bytes, rows_per_entry
 
 SHORTEST_RUN = 20  # rows that byte sums must add up before they are widened, or 16-bit sums are as fast
 UNITS = (64, 8, 4, 2, 1)  # planes whose weighted codes may add up in 16 bits
@@ -56,9 +56,15 @@ class Packed:
     unit_weights: np.ndarray | None  # int16 [units, planes of a unit + 1], the last their factor: conversion in 16 bits
 
     @property
+    def spread(self) -> int:
+        """Registers of vectors side by side: inputs of one or two bits fill with them what more planes would fill."""
+        planes, terms = self.terms.shape
+        return BITS // planes if terms == 1 and BITS % planes == 0 and planes == len(self.shifts) else 1
+
+    @property
     def lanes(self) -> int:
         """Vectors side by side."""
-        return 512 // self.bits
+        return 512 // self.bits * self.spread
 
 
 def pack(array: LoweredArray) -> Packed | None:

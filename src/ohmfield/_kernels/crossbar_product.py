@@ -38,7 +38,7 @@ from ohmfield.numerics import GOLDEN
 
 @njit(nogil=True)
 def _sums(bits, wide, table, column_step, index, entry_step, planes, runs, num_runs, sums, sums_step):
-    """Sums of `COLUMNS` columns over one row group, for every bit plane."""
+    """Sums of `COLUMNS` columns over one row group, for every bit plane: `BITS` vector registers of them at a time."""
     for bit in range(0, planes, BITS):
         at = index + bit * BYTES
         place = sums + bit * BYTES * wide // bits
@@ -100,7 +100,7 @@ def _products(source: int) -> tuple[Callable[..., None], Callable[..., None]]:
         output_of, bank_of, weight_of, offset_of = columns
         half, shift, low, high = curve
         lanes, planes = index.shape[3], index.shape[2]
-        entry_step, sums_step = planes * BYTES, planes * lanes * 2
+        entry_step, sums_step = index.strides[1], planes * lanes * 2
         units, unit = unit_weights.shape[0], unit_weights.shape[1] - 1  # planes that add up in int16; then their factor
         unit_bytes, num_columns = table.shape[1], len(output_of)
         sums, weights, out = (
@@ -171,8 +171,9 @@ def _products(source: int) -> tuple[Callable[..., None], Callable[..., None]]:
             base, cells_base = np.int64(table.ctypes.data) + ahead, np.int64(cells_table.ctypes.data) + ahead
             for tile in range(0, blocks, BLOCK):
                 for chunk in range(index.shape[0]):
-                    at = np.int64(index.ctypes.data) + (chunk * index.shape[1] + start) * bit_planes * BYTES
-                    cells_bits = np.int64(cells_index.ctypes.data) + (chunk * index.shape[1] + start) * squares * BYTES
+                    at = np.int64(index.ctypes.data) + (chunk * index.shape[1] + start) * index.strides[1]
+                    ahead = (chunk * index.shape[1] + start) * cells_index.strides[1]
+                    cells_bits = np.int64(cells_index.ctypes.data) + ahead
                     for block in range(tile, min(tile + BLOCK, blocks)):
                         place = group * blocks + block
                         first, num = run_starts[place], run_starts[place + 1] - run_starts[place] - 1
@@ -184,7 +185,7 @@ def _products(source: int) -> tuple[Callable[..., None], Callable[..., None]]:
                             base + ahead,
                             column_step,
                             at,
-                            bit_planes * BYTES,
+                            index.strides[1],
                             bit_planes,
                             own,
                             num,
@@ -204,7 +205,7 @@ def _products(source: int) -> tuple[Callable[..., None], Callable[..., None]]:
                                 from_,
                                 column_step,
                                 cells_bits,
-                                squares * BYTES,
+                                cells_index.strides[1],
                                 squares,
                                 own,
                                 num,

@@ -1,9 +1,10 @@
 """Compiled parts of the fused analog product: lanes are input vectors, and columns are scalars of the loop.
 
-One index per vector and input bit holds that bit of a few rows (6, 5 or 4); one vector register holds, for one column,
+One index per vector and input bit holds that bit of a few rows (6 to 3); one vector register holds, for one column,
 the sum of those rows for every index. A permutation by index looks up 64 or 32 vectors at once, an addition collects
 them. Without such an instruction an index is a mask of one row, and the level of the column is added where it is set.
-(Counting the set bits of `weights & inputs` would serve cells of one bit alone, with twice the instructions.)
+(Counting the set bits of `weights & inputs` would serve cells of one bit alone, with twice the instructions: it was
+measured, see docs/models/analog_product.md.)
 
 Vector loads and stores go to addresses, so every buffer is an argument: Numba frees a local array after its last use.
 """
@@ -26,13 +27,23 @@ BLOCK = 2  # times so many columns: tables stay in the first-level cache while t
 DECLARED = getattr(config, "CPU_FEATURES", None)  # NUMBA_CPU_FEATURES, or what NUMBA_CPU_NAME=generic implies
 FEATURES = get_host_cpu_features() if DECLARED is None else DECLARED
 WHOLE = {8: "+avx512vbmi" in FEATURES, 16: "+avx512bw" in FEATURES}  # by bits of a sum: permutes a whole vector
-LOOKUP = {8: WHOLE[8] or "+avx2" in FEATURES, 16: WHOLE[16]}  # the older instruction looks up one of 16 bytes
+LOOKUP = {bits: WHOLE[bits] or "+avx2" in FEATURES for bits in WHOLE}  # the older instruction: one of 16 bytes
 I8, I16, I32, I64 = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64)
 
 
 def rows_per_entry(bits: int) -> int:
     """Rows that one index stands for, where sums have 8 or 16 `bits`."""
-    return ({8: 6, 16: 5}[bits] if WHOLE[bits] else 4) if LOOKUP[bits] else 1
+    return ({8: 6, 16: 5} if WHOLE[bits] else {8: 4, 16: 3})[bits] if LOOKUP[bits] else 1
+
+
+def index_marks(bits: int) -> tuple[int, int]:
+    """(what the first row of an entry sets in its index, further rows as much further left; what is always set).
+
+    A mask of one row has all bits; where bytes are looked up, an index of two bytes names both bytes of a sum.
+    """
+    if not LOOKUP[bits]:
+        return -1, 0
+    return (1, 0) if WHOLE[bits] or bits == 8 else (0x0202, 0x0100)
 
 
 def entry_bytes(bits: int) -> int:
@@ -71,7 +82,13 @@ def _accumulate(element, wide):
     lanes = BYTES // size // parts
     vector, target = ir.VectorType(element, lanes), ir.VectorType(wide, lanes)
     permute = f"llvm.x86.avx512.permvar.{'qi' if size == 1 else 'hi'}.512" if whole else "llvm.x86.avx2.pshuf.b"
-    sixteen, twice = ir.VectorType(element, 16), ir.Constant(ir.VectorType(I32, 32), [*range(16)] * 2)
+    table_type, in_bytes = ir.VectorType(element, 16 // size), ir.VectorType(I8, BYTES // parts)
+
+    def look_up(builder, sums, chosen):
+        if whole:
+            return _call(builder, permute, vector, sums, chosen)
+        own = (builder.bitcast(each, in_bytes) for each in (sums, chosen))
+        return builder.bitcast(_call(builder, permute, in_bytes, *own), vector)
 
     def one_run(builder, table, column_step, index, entry_step, begin, count, held, part, column):
         with cgutils.for_range(builder, count) as loop:
@@ -84,18 +101,16 @@ def _accumulate(element, wide):
                 if whole:
                     held_tables.append(builder.load(_at(builder, own, offset, vector), align=BYTES))
                 elif lookup:
-                    sums = builder.load(_at(builder, own, offset, sixteen), align=16)
+                    sums = builder.load(_at(builder, own, offset, table_type), align=16)
+                    twice = ir.Constant(ir.VectorType(I32, lanes), [*range(16 // size)] * 2)
                     held_tables.append(builder.shuffle_vector(sums, sums, twice))
                 else:
                     held_tables.append(_splat(builder, builder.load(_at(builder, own, offset, element)), lanes))
             for bit in range(BITS):
-                place = _at(builder, bits, bit * BYTES + part * BYTES // 2, vector)
+                place = _at(builder, bits, (part * BITS + bit) * BYTES // parts, vector)  # whole cache lines
                 chosen = builder.load(place, align=BYTES // parts)
                 for c in range(side):
-                    if lookup:
-                        value = _call(builder, permute, vector, held_tables[c], chosen)
-                    else:
-                        value = builder.and_(held_tables[c], chosen)
+                    value = (look_up if lookup else ir.IRBuilder.and_)(builder, held_tables[c], chosen)
                     builder.store(builder.add(builder.load(held[c][bit]), value), held[c][bit])
 
     @intrinsic
@@ -121,7 +136,7 @@ def _accumulate(element, wide):
                             for bit in range(BITS):
                                 value = builder.load(held[c][bit])
                                 step = lanes * wide.width // 8
-                                place = _at(builder, at, (bit * parts + part) * step, target)
+                                place = _at(builder, at, (part * BITS + bit) * step, target)
                                 if wide != element:
                                     value = builder.sext(value, target)
                                     before = builder.load(place, align=32)
