@@ -35,6 +35,9 @@ class Views:
     name: str
     has_alpha: bool
     unbounded: bool = False
+    near: float = 0.0  # nothing is seen closer to a camera than this, in units of the poses
+    points: Float[Tensor, "num_points 3"] | None = field(default=None, repr=False)  # what the photographs agree on
+    point_colours: UInt8[Tensor, "num_points 3"] | None = field(default=None, repr=False)
     source: str = ""
     skipped: tuple[str, ...] = ()  # what the folder names and was left out, and why
     known: dict[int, Tensor] = field(default_factory=dict, repr=False)  # pictures that were read
@@ -85,6 +88,7 @@ class Views:
             "centre": list(self.centre),
             "half": self.half,
             "unbounded": self.unbounded,
+            "near": self.near,
             "source": self.source,
             "digest": digest.hexdigest(),
         }
