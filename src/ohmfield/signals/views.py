@@ -65,7 +65,7 @@ class Views:
         return values[..., :3] * alpha + (1.0 - alpha) * background
 
     def score(self, view: int, made: Float[Tensor, "height width 3"], background: float = 1.0) -> dict[str, float]:
-        """`psnr_dB` and `ssim` of a picture of that view, and `foreground_psnr_dB` of the pixels that show the object."""
+        """`psnr_dB` and `ssim` of a picture of that view, and `foreground_psnr_dB` where it shows the object."""
         wanted, made = self.colour(view, background), made.detach().clamp(0.0, 1.0)
         error = (wanted - made).double().square().mean(-1)
         scores = {"psnr_dB": _dB(error)}

@@ -74,9 +74,7 @@ def rigid(matrix: object, where: str) -> np.ndarray:
     if not np.isfinite(pose).all():
         raise InputError(f"{where}: the pose holds NaN or infinity; remove this photograph from the file")
     if pose.shape[0] == 4 and np.abs(pose[3] - [0.0, 0.0, 0.0, 1.0]).max() > MAX_TILT:
-        raise InputError(
-            f"{where}: the last row of the pose is {pose[3].tolist()}, expected 0 0 0 1; is it transposed?"
-        )
+        raise InputError(f"{where}: the pose ends with {pose[3].tolist()}, expected 0 0 0 1; is it transposed?")
     axes = pose[:3, :3]
     tilt = np.abs(axes.T @ axes - np.eye(3)).max()
     if tilt > MAX_TILT:
@@ -122,9 +120,8 @@ def images_folder(folder: Path, asked: str | None) -> Path:
         return path
     if (folder / "images").is_dir():
         return folder / "images"
-    scaled = {
-        int(m[1]): p for p in folder.glob("images_*") if p.is_dir() and (m := re.fullmatch(r"images_(\d+)", p.name))
-    }
+    named = {path: re.fullmatch(r"images_([0-9]{1,4})", path.name) for path in folder.glob("images_*") if path.is_dir()}
+    scaled = {int(match[1]): path for path, match in named.items() if match}
     if not scaled:
         raise InputError(f"{folder}: holds no folder images (nor images_2, images_4, ...); put the photographs there")
     return scaled[min(scaled)]
@@ -136,7 +133,5 @@ def in_order(name: str) -> list[tuple[int, str]]:
     >>> sorted(["r_10", "r_2"], key=in_order)
     ['r_2', 'r_10']
     """
-    return [
-        (int(part), "") if part.isdecimal() and part.isascii() else (0, part)
-        for part in re.split(r"([0-9]{1,18})", name)
-    ]
+    parts = re.split(r"([0-9]{1,18})", name)  # every second one is a number
+    return [(int(part), "") if number % 2 else (0, part) for number, part in enumerate(parts)]

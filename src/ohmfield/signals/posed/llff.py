@@ -34,9 +34,7 @@ def read_llff(folder: Path, images: str | None = None) -> Found:
         if not (np.isfinite(row).all() and np.abs(size).max() < 1e6):
             raise InputError(f"{where}: size, focal length or bounds are not finite; remove this photograph")
         if not 0 < row[15] < row[16]:
-            raise InputError(
-                f"{where}: bounds {row[15]:g} to {row[16]:g}; the first must be above 0, the second larger"
-            )
+            raise InputError(f"{where}: bounds {row[15]:g} to {row[16]:g}; expected 0 < near < far")
         height, width, focal = (float(value) for value in size)
         lens = Lens((round(width), round(height)), (focal, focal), (width / 2, height / 2)).checked(where)
         shots.append(Shot(file, pose, lens, mask=mask_of(folder, file.name)))

@@ -145,9 +145,7 @@ def _size(size: tuple[int, int], side: int | None, downscale: float | None, fold
         raise InputError(f"side {side} and downscale {downscale}: give one of them")
     if side is not None:
         if not 2 <= side <= longest:
-            raise InputError(
-                f"{folder}: side {side} is not allowed; use 2 to {longest}, the longer side of its pictures"
-            )
+            raise InputError(f"{folder}: side {side} is not allowed; use 2 to {longest}, its longer side")
         downscale = longest / side
     if downscale is None:
         return size

@@ -56,7 +56,8 @@ SHAPES = (
 def still_life(side: int = 200, num_views: int = 120) -> Views:
     """A slab with a ball, a cube, a ring and a pearl: checkered, lit from one side, shiny, and nothing around them.
 
-    Cameras stand on a spiral over the upper hemisphere; every sixth view tests. A view of 200 x 200 pixels takes about 60 ms of a processor when it is first read.
+    Cameras stand on a spiral over the upper hemisphere; every sixth view tests. Views are rendered when they are read,
+    60 ms of a processor each at 200 x 200 pixels.
     """
     if not 8 <= side <= MAX_SIDE:
         raise InputError(f"still life: side {side} is not allowed; use 8 to {MAX_SIDE}")

@@ -109,9 +109,7 @@ def _lens(given: dict, image: Path, where: str) -> Lens:
     """The lens of one frame; what the file does not say is worked out from the picture's size."""
     model = str(given.get("camera_model", "PINHOLE")).upper()
     if model not in MODELS:
-        raise InputError(
-            f"{where}: camera_model {model[:40]} is not read; allowed: {', '.join(MODELS)}; undistort first"
-        )
+        raise InputError(f"{where}: camera_model {model[:40]} is not read; use one of {', '.join(MODELS)}")
     fisheye = MODELS[model] or given.get("is_fisheye") is True
     width, height = _number(given, "w", where), _number(given, "h", where)
     if width is None or height is None:
