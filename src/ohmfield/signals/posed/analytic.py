@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 FAR = 1e9  # where a ray meets nothing
-MARCH_STEPS, MARCH_END = 64, 1e-6
+MARCH_STEPS, MARCH_END = 400, 1e-6  # few rays take more than 30 steps: those that graze
 Rays = Float[np.ndarray, "num 3"]
 Colour = tuple[float, float, float]
 
@@ -92,6 +92,8 @@ class Ring(Shape):
             travelled = travelled + gap
             going = (gap >= MARCH_END) & (travelled < end)
             open_, start, step, travelled, end = (v[going] for v in (open_, start, step, travelled, end))
+            if not len(open_):
+                break
         return found
 
     def normal(self, at: Rays) -> Rays:

@@ -10,7 +10,18 @@ import numpy as np
 from ohmfield.signals.cameras import OPENCV_AXES
 from ohmfield.signals.posed import colmap_binary, colmap_text
 from ohmfield.signals.posed.colmap_model import Camera, Photograph
-from ohmfield.signals.posed.found import Found, Lens, Shot, images_folder, in_order, inside, mask_of, rigid
+from ohmfield.signals.posed.found import (
+    MAX_FAR,
+    Found,
+    Lens,
+    Shot,
+    images_folder,
+    in_order,
+    inside,
+    mask_of,
+    rigid,
+    shown,
+)
 from ohmfield.spec import InputError
 
 PLACES = ("sparse/0", "sparse", "colmap/sparse/0", "")
@@ -38,7 +49,7 @@ def read_colmap(folder: Path, images: str | None = None) -> Found:
     chosen = images_folder(folder, images)
     shots, skipped = [], []
     for photograph in sorted(photographs, key=lambda photograph: in_order(photograph.name)):
-        where = f"{place / f'images{suffix}'}: {photograph.name[:80]}"
+        where = f"{place / f'images{suffix}'}: {shown(photograph.name)}"
         file = inside(chosen, photograph.name, where)
         camera = cameras.get(photograph.camera)
         if camera is None:
@@ -52,7 +63,7 @@ def read_colmap(folder: Path, images: str | None = None) -> Found:
     cloud = reader.read_points(points) if points.is_file() else None
     if cloud is None:
         return Found(folder, shots, tuple(skipped))
-    whole = np.isfinite(cloud.places).all(1)
+    whole = (np.abs(cloud.places) < MAX_FAR).all(1)  # neither NaN nor thrown far away
     return Found(folder, shots, tuple(skipped), points=cloud.places[whole], colours=cloud.colours[whole])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,9 @@ import numpy as np
 from ohmfield.spec import InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+MAX_SIDE = 2**20  # pixels that a lens may be written for
+MIN_FOCAL = 0.01  # pixels
+MAX_FAR = 1e6  # units from the origin: beyond, float32 rays lose what a picture shows
 MAX_TILT = 0.01  # how far from orthonormal the axes of a pose may be: files of few digits are let through
 
 
@@ -27,13 +29,13 @@ class Lens:
 
     def checked(self, where: str) -> Lens:
         """Itself, or `InputError` for sizes and focal lengths no camera has, and for what is not finite."""
-        if min(self.size) < 2:
-            raise InputError(f"{where}: a picture of {self.size[0]} x {self.size[1]} pixels; at least 2 x 2 are needed")
-        if not all(math.isfinite(value) for value in (*self.focal, *self.centre, *self.bends)):
+        if not 2 <= min(self.size) <= max(self.size) <= MAX_SIDE:
+            raise InputError(f"{where}: {self.size[0]} x {self.size[1]} pixels; a side has 2 to {MAX_SIDE}")
+        if not all(abs(value) < 1e9 for value in (*self.focal, *self.centre, *self.bends)):
             raise InputError(f"{where}: focal length, centre or lens is not finite; calibrate the camera again")
-        if min(self.focal) <= 0:
+        if min(self.focal) < MIN_FOCAL:
             raise InputError(
-                f"{where}: focal length {min(self.focal):g}; it must be above 0 pixels, calibrate the camera again"
+                f"{where}: focal length {min(self.focal):g}; at least {MIN_FOCAL} pixels are allowed, calibrate again"
             )
         return self
 
@@ -75,6 +77,11 @@ def rigid(matrix: object, where: str) -> np.ndarray:
         raise InputError(f"{where}: the pose holds NaN or infinity; remove this photograph from the file")
     if pose.shape[0] == 4 and np.abs(pose[3] - [0.0, 0.0, 0.0, 1.0]).max() > MAX_TILT:
         raise InputError(f"{where}: the pose ends with {pose[3].tolist()}, expected 0 0 0 1; is it transposed?")
+    if np.abs(pose[:3]).max() > MAX_FAR:
+        raise InputError(
+            f"{where}: the camera stands {np.abs(pose[:3]).max():.3g} from the origin, at most {MAX_FAR:g} is allowed; "
+            "subtract an offset from all of them"
+        )
     axes = pose[:3, :3]
     tilt = np.abs(axes.T @ axes - np.eye(3)).max()
     if tilt > MAX_TILT:
@@ -96,6 +103,16 @@ def inside(folder: Path, name: object, where: str) -> Path:
     if ".." in parts or name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", name) or not parts:
         raise InputError(f"{where}: {name[:80]!r} leaves the folder; only files below {folder} are read")
     return folder.joinpath(*parts)
+
+
+def shown(name: object) -> str:
+    """What a file calls something, fit for one line of a message.
+
+    >>> shown("a\\nb")
+    'a b'
+    """
+    text = "".join(letter if letter.isprintable() else " " for letter in str(name)[:80])
+    return text.strip() or "a frame without a name"
 
 
 def picture_file(path: Path) -> Path | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ohmfield.signals.posed.found import SUFFIXES, Found, Lens, Shot, images_folder, mask_of, rigid
+from ohmfield.signals.posed.found import MAX_FAR, SUFFIXES, Found, Lens, Shot, images_folder, mask_of, rigid
 from ohmfield.spec import InputError
 
 COLUMNS = 17
@@ -31,8 +31,8 @@ def read_llff(folder: Path, images: str | None = None) -> Found:
         where = f"{path}: row {number} ({file.name})"
         down, right, back, position, size = row[:15].reshape(3, 5).T
         pose = rigid(np.stack([right, -down, back, position], 1), where)
-        if not (np.isfinite(row).all() and np.abs(size).max() < 1e6):
-            raise InputError(f"{where}: size, focal length or bounds are not finite; remove this photograph")
+        if not np.abs(row).max() < MAX_FAR:
+            raise InputError(f"{where}: size, focal length or bounds are not finite or beyond {MAX_FAR:g}; remove it")
         if not 0 < row[15] < row[16]:
             raise InputError(f"{where}: bounds {row[15]:g} to {row[16]:g}; expected 0 < near < far")
         height, width, focal = (float(value) for value in size)

@@ -10,7 +10,7 @@ import json
 import math
 from pathlib import Path
 
-from ohmfield.signals.posed.found import Found, Lens, Shot, in_order, inside, picture_file, rigid
+from ohmfield.signals.posed.found import Found, Lens, Shot, in_order, inside, picture_file, rigid, shown
 from ohmfield.signals.posed.pictures import header
 from ohmfield.spec import InputError
 
@@ -87,7 +87,7 @@ def _frames(data: dict, path: Path) -> list[tuple[dict, str]]:
     for number, frame in enumerate(data["frames"]):
         if not isinstance(frame, dict):
             raise InputError(f"{path}: frame {number} is no object; give file_path and transform_matrix")
-        frames.append((frame, f"{path}: {str(frame.get('file_path', f'frame {number}'))[:80]}"))
+        frames.append((frame, f"{path}: {shown(frame.get('file_path', f'frame {number}'))}"))
     return frames
 
 
@@ -101,7 +101,7 @@ def _shot(data: dict, frame: dict, where: str, folder: Path) -> Shot | str:
     if frame.get("mask_path") is not None:
         mask = inside(folder, frame["mask_path"], f"{where}: mask_path")
         if not mask.is_file():
-            return f"{where}: its mask {frame['mask_path']} is missing"
+            return f"{where}: its mask {shown(frame['mask_path'])} is missing"
     return Shot(image, pose, _lens({**data, **frame}, image, where), mask=mask)
 
 
@@ -109,7 +109,7 @@ def _lens(given: dict, image: Path, where: str) -> Lens:
     """The lens of one frame; what the file does not say is worked out from the picture's size."""
     model = str(given.get("camera_model", "PINHOLE")).upper()
     if model not in MODELS:
-        raise InputError(f"{where}: camera_model {model[:40]} is not read; use one of {', '.join(MODELS)}")
+        raise InputError(f"{where}: camera_model {shown(model)} is not read; use one of {', '.join(MODELS)}")
     fisheye = MODELS[model] or given.get("is_fisheye") is True
     width, height = _number(given, "w", where), _number(given, "h", where)
     if width is None or height is None:
@@ -148,7 +148,7 @@ def _number(given: dict, key: str, where: str) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e9:
-        raise InputError(f"{where}: {key} {str(value)[:40]!r} is not allowed; give a number")
+        raise InputError(f"{where}: {key} {shown(value)!r} is not allowed; give a number")
     return float(value)
 
 
@@ -163,7 +163,7 @@ def _box(data: dict, path: Path) -> tuple[tuple[float, float, float], float] | N
         raise InputError(f"{path}: aabb_scale {aabb:g} with scale {scale:g}; both must be above 0")
     offset = data.get("offset", [NGP_OFFSET] * 3)
     if not isinstance(offset, list) or len(offset) != 3:
-        raise InputError(f"{path}: offset {str(offset)[:40]} is not allowed; give three numbers")
+        raise InputError(f"{path}: offset {shown(offset)} is not allowed; give three numbers")
     x, y, z = ((0.5 - (_number({"offset": value}, "offset", str(path)) or 0.0)) / scale for value in offset)
     return (x, y, z), 0.5 * aabb / scale
 
