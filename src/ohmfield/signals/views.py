@@ -76,9 +76,11 @@ class Views:
         return scores
 
     def describe(self) -> dict[str, object]:
-        """Plain data that identifies the views: sizes, splits, and a digest of poses and pictures."""
-        digest = hashlib.blake2b(self.cameras.poses.numpy().tobytes(), digest_size=16)
-        digest.update(self.cameras.focals.numpy().tobytes())
+        """Plain data that identifies the views: sizes, splits, and a digest of cameras and pictures."""
+        digest, cameras = hashlib.blake2b(digest_size=16), self.cameras
+        for values in (cameras.poses, cameras.focals, cameras.centres, cameras.lenses):
+            if values is not None:
+                digest.update(values.cpu().numpy().tobytes())
         for view in range(len(self)):
             digest.update(self.picture(view).numpy().tobytes())
         return {

@@ -8,7 +8,7 @@ import torch
 
 from ohmfield.signals.posed import still_life
 from ohmfield.signals.posed.analytic import FAR, Ball, Box, Ring, Shape, turned
-from ohmfield.signals.posed.still_life import LIGHT, SHAPES
+from ohmfield.signals.posed.still_life import LIGHT, SHAPES, SHININESS, SPECULAR, _seen
 from ohmfield.spec import InputError
 
 
@@ -89,24 +89,29 @@ def test_an_edge_covers_its_share() -> None:
 
 
 def test_the_same_point_looks_otherwise_from_elsewhere() -> None:
-    views = still_life(200, 120)
-    ball = SHAPES[2]
+    views, ball = still_life(200, 120), SHAPES[2]
     assert isinstance(ball, Ball)
-    # Where the first camera sees the highlight of the ball, others see paint without it.
-    eye = views.cameras.poses[:, :, 3].double().numpy()
-    halfway = (eye[40] - np.array(ball.centre)) / np.linalg.norm(eye[40] - np.array(ball.centre)) + LIGHT
-    spot = np.array(ball.centre) + ball.radius * halfway / np.linalg.norm(halfway)
-    seen = []
-    for view in range(40, 60):
-        away = eye[view] - spot
-        clear = all(
-            shape.distance(spot[None] + 1e-3 * away, away[None] / np.linalg.norm(away)) == FAR for shape in SHAPES
-        )
-        if clear:
-            (x, y), _ = (part[0] for part in views.cameras.project(view, torch.from_numpy(spot)[None]))
-            seen.append(views.colour(view)[int(y), int(x)].numpy())
-    assert len(seen) > 5
-    assert np.ptp(np.array(seen), axis=0).max() > 0.2
+    eyes, centre = views.cameras.poses[:, :, 3].double().numpy(), np.array(ball.centre)
+    # The place where view 40 sees the ball shine.
+    halfway = eyes[40] / np.linalg.norm(eyes[40]) + LIGHT
+    normal = halfway / np.linalg.norm(halfway)
+    spot = centre + ball.radius * normal
+    colours, shine = [], []
+    for view in range(20, 80):
+        away = (eyes[view] - spot) / np.linalg.norm(eyes[view] - spot)
+        clear = all(shape.distance((spot + 1e-3 * away)[None], away[None])[0] == FAR for shape in SHAPES)
+        if normal @ away > 0.1 and clear:
+            (x, y), _ = (part[0].numpy() for part in views.cameras.project(view, torch.from_numpy(spot)[None]))
+            values, met = _seen(views.cameras, view, np.array([x - 0.5]), np.array([y - 0.5]))
+            assert met == [2]
+            colours.append(values[0, :3])
+            middle = (LIGHT + away) / np.linalg.norm(LIGHT + away)
+            shine.append(SPECULAR * max(normal @ middle, 0.0) ** SHININESS)
+    made, wanted = np.array(colours), np.array(shine)[:, None]
+    assert len(made) > 10
+    assert np.ptp(wanted) > 0.3
+    paint = np.where(made < 1.0, made - wanted, np.nan)  # without the highlight it is one colour from everywhere
+    assert np.nanmax(np.nanmax(paint, 0) - np.nanmin(paint, 0)) < 2e-3
 
 
 def test_the_same_scene_again() -> None:

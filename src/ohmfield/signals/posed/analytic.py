@@ -25,7 +25,7 @@ class Shape(ABC):
 
     @abstractmethod
     def distance(self, origin: Rays, along: Rays) -> Float[np.ndarray, " num"]:
-        """How far along unit directions the first point of the surface lies; `FAR` where there is none."""
+        """How far along unit directions the surface lies, seen from outside; `FAR` where a ray misses it."""
 
     @abstractmethod
     def normal(self, at: Rays) -> Rays:
