@@ -101,8 +101,8 @@ class _TruncatedExp(torch.autograd.Function):
         return x.exp()
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> Tensor:
-        return grad * ctx.saved_tensors[0].clamp(max=15.0).exp()
+    def backward(ctx, *grads: Tensor) -> Tensor:
+        return grads[0] * ctx.saved_tensors[0].clamp(max=15.0).exp()
 
 
 def truncated_exp(x: Tensor) -> Tensor:

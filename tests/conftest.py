@@ -52,6 +52,12 @@ def pytest_configure(config: pytest.Config) -> None:
             os.environ.setdefault(name, "1")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Scaled photographs are kept here, not in the cache of whoever runs the tests."""
+    os.environ["OHMFIELD_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture
 def tmp_run(tmp_path: Path) -> Path:
     """A folder name for a run that does not exist yet."""

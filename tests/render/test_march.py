@@ -44,9 +44,7 @@ def camera(side: int = 33) -> Cameras:
 def field(kind: type[Radiance]) -> Radiance:
     made = kind(num_levels=4, log2_table=10, resolutions=(4, 32), cells=16)
     made.reset(Noise(0))
-    with torch.no_grad():
-        made.centre.zero_()
-        made.half_side.fill_(1.0)
+    made.set_box((0.0, 0.0, 0.0), 1.0)
     return made
 
 

@@ -18,9 +18,7 @@ from ohmfield.spec import InputError
 def test_silhouettes_of_a_ball_carve_a_ball() -> None:
     views = ball_views(num=12, side=64)
     field = Radiance(num_levels=2, log2_table=8, resolutions=(4, 16), cells=32)
-    with torch.no_grad():
-        field.centre.copy_(torch.tensor(views.centre))
-        field.half_side.fill_(views.half)
+    field.set_box(views.centre, views.half)
     occupancy = Occupancy(field)
     occupancy.carve(field, views, tuple(range(len(views))))
     cell = torch.arange(32**3)
@@ -38,9 +36,7 @@ def test_views_that_agree_on_nothing_are_refused() -> None:
         views.cameras, lambda _: np.zeros((32, 32, 4), np.uint8), views.splits, views.centre, views.half, "empty", True
     )
     field = Radiance(num_levels=2, log2_table=8, resolutions=(4, 16), cells=16)
-    with torch.no_grad():
-        field.centre.zero_()
-        field.half_side.fill_(1.0)
+    field.set_box((0.0, 0.0, 0.0), 1.0)
     with pytest.raises(InputError, match="no place in the box"):
         Occupancy(field).carve(field, empty, (0, 1, 2, 3))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -67,14 +68,15 @@ class Radiance(nn.Module):
     Sizes are those of instant-ngp, SIGGRAPH 2022, section 5.4: a density decoder of one hidden layer, a colour decoder
     of two, both 64 wide and without biases. `reset` draws the parameters.
 
-    A field knows the box that it is of, in the units of the cameras, and which of its cells hold nothing: `occupied`
-    has a bit for each of `cells`^3, z fastest. Density counts per side of the box. `contracted` fields reach beyond
-    their box (see `_kernels.march.contract`).
+    A field knows the box that it is of, in the units of the cameras, how far from a camera anything can be (`near`, in
+    sides of the box), and which cells hold nothing: `occupied` has a bit for each of `cells`^3, z fastest. Density
+    counts per side of the box. `contracted` fields reach beyond their box (see `_kernels.march.contract`).
     """
 
     dim, channels = 6, 4
     centre: Tensor
     half_side: Tensor
+    near: Tensor
     occupied: Tensor
 
     def __init__(
@@ -96,6 +98,7 @@ class Radiance(nn.Module):
         self.cells, self.contracted = cells, contracted
         self.register_buffer("centre", torch.full((3,), 0.5))
         self.register_buffer("half_side", torch.tensor(0.5))
+        self.register_buffer("near", torch.tensor(0.0))
         self.register_buffer("occupied", torch.full((cells**3 // 8,), 255, dtype=torch.uint8))
         self.config: dict[str, Any] = {}
 
@@ -132,6 +135,13 @@ class Radiance(nn.Module):
     def num_parameters(self) -> int:
         """Trainable numbers."""
         return sum(parameter.numel() for parameter in self.parameters())
+
+    def set_box(self, centre: Sequence[float], half: float, near: float = 0.0) -> None:
+        """The box, and the distance at which rays begin, in the units of the cameras."""
+        with torch.no_grad():
+            self.centre.copy_(torch.tensor(centre))
+            self.half_side.fill_(half)
+            self.near.fill_(near / (2.0 * half))
 
     def to_box(self, origins: Float[Tensor, "num_rays 3"]) -> Float[Tensor, "num_rays 3"]:
         """Points in the units of the cameras as points of the field."""

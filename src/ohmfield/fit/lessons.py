@@ -146,9 +146,7 @@ class RayLesson(Lesson):
         self.chosen = torch.tensor(views.split("train"))
         self.pictures = torch.stack([views.picture(int(view)) for view in self.chosen])
         self.options = RenderOptions()
-        with torch.no_grad():
-            model.centre.copy_(torch.tensor(views.centre))
-            model.half_side.fill_(views.half)
+        model.set_box(views.centre, views.half, views.near)
         self.occupancy = Occupancy(model)
         if views.has_alpha:
             self.occupancy.carve(model, views, tuple(views.split("train")))

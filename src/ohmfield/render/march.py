@@ -36,7 +36,7 @@ def sample(
         field.occupied.numpy(),
         field.cells,
         options.steps(),
-        near=options.near,
+        near=float(field.near),
         contracted=field.contracted,
     )
 

@@ -14,7 +14,6 @@ class RenderOptions:
 
     step: float = knob("both", math.sqrt(3.0) / 1024, gt=0, le=0.5, doc="distance between samples, in box sides")
     cone: float = knob("both", 1 / 64, ge=0, le=1, doc="unbounded scenes: a step is at least that part of the distance")
-    near: float = knob("both", 0.0, ge=0, le=100, doc="distance from the camera of the first sample, in box sides")
     far: float = knob("both", 64.0, gt=0, le=1e6, doc="unbounded scenes: where rays end, in box sides")
     transmittance: float = knob("both", 1e-4, ge=0, le=0.5, doc="a ray ends where less light than that is left")
     background: float = knob("label", 1.0, ge=0, le=1, doc="grey behind what is transparent")

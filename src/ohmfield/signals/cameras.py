@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Real
 from torch import Tensor
 
 NEWTON_STEPS = 8  # of the inverse of a lens; four give float32 at the corners of a phone's picture
+OPENCV_AXES = (1.0, -1.0, -1.0)  # x to the right, y down, z ahead: how lenses and COLMAP see our axes
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,22 +52,45 @@ class Cameras:
         return replace(self, focals=self.focals * factor, centres=self.centres * factor, width=width, height=height)
 
     def rays(
-        self, view: Int[Tensor, " num_rays"], x: Int[Tensor, " num_rays"], y: Int[Tensor, " num_rays"]
+        self, view: Int[Tensor, " num_rays"], x: Real[Tensor, " num_rays"], y: Real[Tensor, " num_rays"]
     ) -> tuple[Float[Tensor, "num_rays 3"], Float[Tensor, "num_rays 3"]]:
-        """Origins and unit directions of the rays through the centres of pixels."""
-        focals = self.focals[view]
-        plane = (torch.stack([x, y], -1) + 0.5 - self.centres[view]) / focals
-        if self.lenses is not None:
-            plane = (straight_fisheye if self.fisheye else straight)(plane, self.lenses[view])
-        local = torch.stack([plane[:, 0], -plane[:, 1], -torch.ones(len(view))], -1)
+        """Origins and unit directions of the rays through the centres of pixels, or through places between them."""
+        plane = (torch.stack([x, y], -1) + 0.5 - self.centres[view]) / self.focals[view]
+        if self.fisheye and self.lenses is not None:
+            ahead = fisheye_directions(plane, self.lenses[view])
+        else:
+            plane = plane if self.lenses is None else straight(plane, self.lenses[view])
+            ahead = torch.cat([plane, torch.ones_like(plane[:, :1])], -1)
         poses = self.poses[view]
-        directions = (poses[:, :, :3] @ local[:, :, None])[..., 0]
+        directions = (poses[:, :, :3] @ (ahead * ahead.new_tensor(OPENCV_AXES))[:, :, None])[..., 0]
         return poses[:, :, 3], torch.nn.functional.normalize(directions, dim=-1)
 
     def all_rays(self, view: int) -> tuple[Float[Tensor, "num_rays 3"], Float[Tensor, "num_rays 3"]]:
         """`rays` of one whole picture, row after row."""
         y, x = torch.meshgrid(torch.arange(self.height), torch.arange(self.width), indexing="ij")
         return self.rays(torch.full((self.width * self.height,), view), x.flatten(), y.flatten())
+
+    def project(
+        self, view: int, points: Float[Tensor, "num_points 3"]
+    ) -> tuple[Float[Tensor, "num_points 2"], Float[Tensor, " num_points"]]:
+        """Where points of the scene fall in a picture (x and y in pixels, possibly outside), and how far ahead.
+
+        The second value is the distance along the axis; what lies behind the camera has a negative one, and without a
+        fisheye lens no place.
+
+        >>> one = Cameras(torch.eye(4)[None, :3], torch.full((1, 2), 10.0), torch.full((1, 2), 2.0), 4, 4)
+        >>> one.project(0, torch.tensor([[0.2, 0.0, -2.0]]))
+        (tensor([[3., 2.]]), tensor([2.]))
+        """
+        pose = self.poses[view].to(points)
+        ahead = (points - pose[:, 3]) @ pose[:, :3] * points.new_tensor(OPENCV_AXES)
+        depth = ahead[:, 2]
+        if self.fisheye and self.lenses is not None:
+            plane = bend_fisheye(ahead, self.lenses[view].to(points).expand(len(points), 5))
+        else:
+            plane = ahead[:, :2] / depth[:, None]
+            plane = plane if self.lenses is None else bend(plane, self.lenses[view].to(points).expand(len(points), 5))
+        return plane * self.focals[view].to(points) + self.centres[view].to(points), depth
 
 
 def bend(plane: Float[Tensor, "num 2"], lens: Float[Tensor, "num 5"]) -> Float[Tensor, "num 2"]:
@@ -105,15 +129,34 @@ def straight(bent: Float[Tensor, "num 2"], lens: Float[Tensor, "num 5"]) -> Floa
     return plane.to(bent.dtype)
 
 
-def straight_fisheye(bent: Float[Tensor, "num 2"], lens: Float[Tensor, "num 5"]) -> Float[Tensor, "num 2"]:
-    """Points of the plane at distance 1 that an equidistant fisheye lens puts at `bent`. Source: OpenCV's fisheye."""
+def bend_fisheye(ahead: Float[Tensor, "num 3"], lens: Float[Tensor, "num 5"]) -> Float[Tensor, "num 2"]:
+    """Where an equidistant fisheye lens puts points; axes of `fisheye_directions`."""
+    across = ahead[:, :2].norm(dim=-1)
+    bent = _fisheye_radius(torch.atan2(across, ahead[:, 2]), lens)[0]
+    return ahead[:, :2] * (bent / across.clamp(min=1e-12))[:, None]
+
+
+def fisheye_directions(bent: Float[Tensor, "num 2"], lens: Float[Tensor, "num 5"]) -> Float[Tensor, "num 3"]:
+    """Unit directions (x to the right, y down, z ahead) that an equidistant fisheye lens puts at `bent`.
+
+    Angles beyond 90 degrees from the axis are seen too. Source: OpenCV's fisheye model.
+    """
     wanted, lens = bent.double(), lens.double()
-    radius = wanted.norm(dim=-1).clamp(min=1e-12)
+    radius = wanted.norm(dim=-1)
     angle = radius.clone()
     for _ in range(NEWTON_STEPS):
-        square = angle * angle
-        k1, k2, k3, k4, _ = lens.unbind(-1)
-        made = angle * (1.0 + square * (k1 + square * (k2 + square * (k3 + square * k4))))
-        slope = 1.0 + square * (3.0 * k1 + square * (5.0 * k2 + square * (7.0 * k3 + square * 9.0 * k4)))
+        made, slope = _fisheye_radius(angle, lens)
         angle = angle - (made - radius) / slope
-    return (wanted * (angle.clamp(max=1.57).tan() / radius)[:, None]).to(bent.dtype)
+    across = wanted * (angle.sin() / radius.clamp(min=1e-12))[:, None]
+    return torch.cat([across, angle.cos()[:, None]], -1).to(bent.dtype)
+
+
+def _fisheye_radius(
+    angle: Float[Tensor, " num"], lens: Float[Tensor, "num 5"]
+) -> tuple[Float[Tensor, " num"], Float[Tensor, " num"]]:
+    """Distance from the axis at which a lens shows an angle, and its slope."""
+    k1, k2, k3, k4, _ = lens.unbind(-1)
+    square = angle * angle
+    made = angle * (1.0 + square * (k1 + square * (k2 + square * (k3 + square * k4))))
+    slope = 1.0 + square * (3.0 * k1 + square * (5.0 * k2 + square * (7.0 * k3 + square * 9.0 * k4)))
+    return made, slope

@@ -35,6 +35,9 @@ class Views:
     name: str
     has_alpha: bool
     unbounded: bool = False
+    near: float = 0.0  # nothing is seen closer to a camera than this, in units of the poses
+    points: Float[Tensor, "num_points 3"] | None = field(default=None, repr=False)  # what the photographs agree on
+    point_colours: UInt8[Tensor, "num_points 3"] | None = field(default=None, repr=False)
     source: str = ""
     skipped: tuple[str, ...] = ()  # what the folder names and was left out, and why
     known: dict[int, Tensor] = field(default_factory=dict, repr=False)  # pictures that were read
@@ -62,7 +65,7 @@ class Views:
         return values[..., :3] * alpha + (1.0 - alpha) * background
 
     def score(self, view: int, made: Float[Tensor, "height width 3"], background: float = 1.0) -> dict[str, float]:
-        """`psnr_dB` and `ssim` of a picture of that view; `foreground_psnr_dB` of the object."""
+        """`psnr_dB` and `ssim` of a picture of that view, and `foreground_psnr_dB` where it shows the object."""
         wanted, made = self.colour(view, background), made.detach().clamp(0.0, 1.0)
         error = (wanted - made).double().square().mean(-1)
         scores = {"psnr_dB": _dB(error)}
@@ -73,9 +76,11 @@ class Views:
         return scores
 
     def describe(self) -> dict[str, object]:
-        """Plain data that identifies the views: sizes, splits, and a digest of poses and pictures."""
-        digest = hashlib.blake2b(self.cameras.poses.numpy().tobytes(), digest_size=16)
-        digest.update(self.cameras.focals.numpy().tobytes())
+        """Plain data that identifies the views: sizes, splits, and a digest of cameras and pictures."""
+        digest, cameras = hashlib.blake2b(digest_size=16), self.cameras
+        for values in (cameras.poses, cameras.focals, cameras.centres, cameras.lenses):
+            if values is not None:
+                digest.update(values.cpu().numpy().tobytes())
         for view in range(len(self)):
             digest.update(self.picture(view).numpy().tobytes())
         return {
@@ -85,6 +90,7 @@ class Views:
             "centre": list(self.centre),
             "half": self.half,
             "unbounded": self.unbounded,
+            "near": self.near,
             "source": self.source,
             "digest": digest.hexdigest(),
         }
