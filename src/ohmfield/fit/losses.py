@@ -11,13 +11,22 @@ from torch import Tensor, nn
 
 from ohmfield.signals.examples import Examples
 from ohmfield.signals.points import Points
+from ohmfield.signals.shape import Shape
 
-Signal = Points | Examples
+Signal = Points | Examples | Shape
+
+SDF_FLOOR = 0.01
+"""Distance below which an error is no longer weighed by the distance. Source: instant-ngp's MAPE loss."""
 
 
 def squared_error(prediction: Float[Tensor, "num channels"], values: Float[Tensor, "num channels"]) -> Tensor:
     """Sum of squared differences; `Lesson.terms` times the number of points make it a mean."""
     return (prediction - values).square().sum()
+
+
+def relative_error(prediction: Float[Tensor, "num 1"], distances: Float[Tensor, "num 1"]) -> Tensor:
+    """Sum of absolute differences over |distance| + `SDF_FLOOR`: near the surface an error counts most."""
+    return ((prediction - distances).abs() / (distances.abs() + SDF_FLOOR)).sum()
 
 
 def cross_entropy(logits: Float[Tensor, "num classes"], labels: Int[Tensor, " num"]) -> Tensor:
@@ -46,8 +55,10 @@ class Lesson:
 
 
 def lesson_of(signal: Signal) -> Lesson:
-    """All points of a `Points`; the training part of `Examples`."""
+    """All samples of a `Points` or `Shape`; the training part of `Examples`."""
     if isinstance(signal, Points):
         return Lesson(signal.coords, signal.values, squared_error, signal.channels, signal.peak)
+    if isinstance(signal, Shape):
+        return Lesson(signal.coords, signal.values, relative_error, 1, None)
     part = signal.train
     return Lesson(part.inputs, part.labels, cross_entropy, 1, None)
