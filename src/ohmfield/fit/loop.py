@@ -208,14 +208,14 @@ class _Training(Generic[Model]):
         scale = 1.0 / (len(inputs) * self.lesson.terms)
 
         def chunk(part: tuple[Tensor, Tensor]) -> tuple[float, tuple[Tensor, ...]]:
-            loss = self.lesson.loss(self.field(part[0]), part[1]) * scale
+            loss = self.lesson.loss(self.lesson.observe(self.field, part[0]), part[1]) * scale
             gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True, materialize_grads=True)
             return float(loss.detach()), gradients
 
         if not self.plain:
             loss, gradients = chunk((inputs, targets))
             return loss, list(gradients)
-        size = max(SMALLEST_CHUNK, -(-len(inputs) // CHUNKS))
+        size = max(-(-SMALLEST_CHUNK // self.lesson.points), -(-len(inputs) // CHUNKS))
         parts = run_parallel(chunk, list(zip(inputs.split(size), targets.split(size), strict=True)))
         total = list(parts[0][1])
         for _, gradients in parts[1:]:

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from ohmfield.signals.examples import Examples
 from ohmfield.signals.points import Points
 from ohmfield.signals.shape import Shape
+from ohmfield.signals.tomography import Sinogram
 
-Signal = Points | Examples | Shape
+Signal = Points | Examples | Shape | Sinogram
 
 SDF_FLOOR = 0.01
 """Distance below which an error is no longer weighed by the distance. Source: instant-ngp's MAPE loss."""
@@ -43,6 +44,8 @@ class Lesson:
     loss: Callable[[Tensor, Tensor], Tensor]
     terms: int
     peak: float | None  # of a signal whose loss is a mean square
+    observe: Callable[[nn.Module, Tensor], Tensor] = lambda model, inputs: model(inputs)
+    points: int = 1  # that one item asks of the model
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -55,10 +58,17 @@ class Lesson:
 
 
 def lesson_of(signal: Signal) -> Lesson:
-    """All samples of a `Points` or `Shape`; the training part of `Examples`."""
+    """All samples of a `Points` or `Shape`; all rays of a `Sinogram`; the training part of `Examples`."""
     if isinstance(signal, Points):
         return Lesson(signal.coords, signal.values, squared_error, signal.channels, signal.peak)
     if isinstance(signal, Shape):
         return Lesson(signal.coords, signal.values, relative_error, 1, None)
+    if isinstance(signal, Sinogram):
+
+        def loss(observed: Tensor, values: Tensor) -> Tensor:
+            integral, variation = observed[:, :1], observed[:, 1]
+            return squared_error(integral, values) + signal.smoothness * variation.sum()
+
+        return Lesson(signal.rays.both, signal.values, loss, 1, None, signal.observe, signal.num_samples)
     part = signal.train
     return Lesson(part.inputs, part.labels, cross_entropy, 1, None)

@@ -8,25 +8,35 @@ from ohmfield.signals.points import Points, from_image
 from ohmfield.signals.quality import iou, psnr, ssim, top_k
 from ohmfield.signals.shape import Shape, shape
 from ohmfield.signals.synthetic import gratings, shapes, zone_plate
+from ohmfield.signals.tomography import Rays, Sinogram, cone, measured, parallel, scan
+from ohmfield.signals.volume import slice_of, volume
 
 __all__ = [
     "PHOTOS",
     "Examples",
     "Mesh",
     "Points",
+    "Rays",
     "Shape",
+    "Sinogram",
     "cifar10",
+    "cone",
     "from_image",
     "gratings",
     "image",
     "iou",
+    "measured",
     "mesh",
     "mnist",
+    "parallel",
     "photo",
     "psnr",
+    "scan",
     "shape",
     "shapes",
+    "slice_of",
     "ssim",
     "top_k",
+    "volume",
     "zone_plate",
 ]

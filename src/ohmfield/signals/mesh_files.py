@@ -6,7 +6,7 @@ Everything read is bounded. A face with more than three corners becomes a fan of
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,13 +55,12 @@ def write(path: Path, vertices: np.ndarray, faces: np.ndarray) -> None:
     """Writes `.ply` (binary, float32) or `.obj`, whole or not at all."""
     kind = path.suffix.lower()
     if kind == ".ply":
-        header = (
-            f"ply\nformat binary_little_endian 1.0\nelement vertex {len(vertices)}\nproperty float x\nproperty float y\n"
-            f"property float z\nelement face {len(faces)}\nproperty list uchar int vertex_indices\nend_header\n"
-        )
+        lines = ["ply", "format binary_little_endian 1.0", f"element vertex {len(vertices)}"]
+        lines += [f"property float {axis}" for axis in "xyz"]
+        lines += [f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header\n"]
         rows = np.empty(len(faces), np.dtype([("count", "u1"), ("corners", "<i4", (3,))]))
         rows["count"], rows["corners"] = 3, faces
-        data = header.encode() + vertices.astype("<f4").tobytes() + rows.tobytes()
+        data = "\n".join(lines).encode() + vertices.astype("<f4").tobytes() + rows.tobytes()
     elif kind == ".obj":
         lines = [f"v {x:.9g} {y:.9g} {z:.9g}" for x, y, z in vertices]
         lines += [f"f {a} {b} {c}" for a, b, c in faces + 1]
@@ -149,10 +148,10 @@ def _ply(data: bytes) -> Arrays:
     return vertices, faces
 
 
-def _text_rows(body: bytes) -> Iterator:
+def _text_rows(body: bytes) -> Generator[dict, _Element, None]:
     """Coroutine: an element in, its columns out, from whitespace-separated numbers."""
     words, at = body.split(), 0
-    element: _Element = yield
+    element = yield {}
     while True:
         columns: dict[str, list] = {name: [] for name, _, _ in element.properties}
         for _ in range(element.count):
@@ -167,10 +166,10 @@ def _text_rows(body: bytes) -> Iterator:
         element = yield columns
 
 
-def _binary_rows(body: bytes, order: str) -> Iterator:
+def _binary_rows(body: bytes, order: str) -> Generator[dict, _Element, None]:
     """Coroutine: an element in, its columns out."""
     at = 0
-    element: _Element = yield
+    element = yield {}
     while True:
         columns, at = _binary_element(body, at, order, element)
         element = yield columns
