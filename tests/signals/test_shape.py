@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import struct
 from pathlib import Path
 
@@ -14,11 +15,12 @@ from ohmfield._kernels import triangles
 from ohmfield.fields import presets
 from ohmfield.fit.loop import fit
 from ohmfield.fit.options import FitOptions
-from ohmfield.signals import shape as shapes
 from ohmfield.signals.mesh import checked, isosurface, mesh, open_edges, watertight
 from ohmfield.signals.shape import chamfer, inside_grid, shape, signed_distance
 from ohmfield.spec import InputError
 from solids import box, hemisphere, sphere
+
+shapes = importlib.import_module("ohmfield.signals.shape")  # the package's `shape` is the function
 
 
 def ball(radius: float = 0.45):
@@ -31,7 +33,7 @@ def ball(radius: float = 0.45):
 def test_samples_lie_where_they_should_and_know_their_distance() -> None:
     signal = shape(sphere(4), 2**13)
     from_middle = (signal.coords - 0.5).norm(dim=1, keepdim=True)
-    assert signal.values[: 2**13 * 3 // 8].abs().max() == 0.0
+    assert signal.values[: 2**13 * 5 // 8].abs().max() < 6 * 0.004
     assert (from_middle - 0.45 - signal.values).abs().max() < 2e-3  # as far as the sphere's facets are from it
     assert signal.coords.min() >= 0.0
     assert signal.coords.max() <= 1.0

@@ -23,8 +23,12 @@ from ohmfield.spec import InputError
 MARGIN = 0.05
 """Room between the solid and the nearest faces of the unit cube."""
 
-PARTS = {"surface": 3, "close": 2, "near": 2, "anywhere": 1}
-"""Eighths of the samples. Like instant-ngp: on the surface, about it, and uniform in the cube."""
+PARTS = {"close": 5, "near": 2, "anywhere": 1}
+"""Eighths of the samples, about the surface and uniform in the cube.
+
+None lies exactly on it, as three eighths do in instant-ngp: asked for zero everywhere, a ReLU decoder learns to be off
+on a layer around the surface, whose side is then that of one bias (spot at 128^3, 400 steps: IoU 0.993 against 0.997).
+"""
 
 SPREAD = {"close": 0.004, "near": 0.02}
 """Standard deviations of the steps away from the surface."""
@@ -111,7 +115,6 @@ def shape(source: str | os.PathLike[str] | Mesh, samples: int = 2**20, seed: int
     noise = Noise(seed).at("shape")
     coords = torch.from_numpy(_places(inner, samples, noise)).float().clamp(0.0, 1.0)
     values = torch.from_numpy(signed_distance(inner, coords.double().numpy())).float()[:, None]
-    values[: samples // 8 * PARTS["surface"]] = 0.0  # exactly on it, but for the rounding of coordinates
     x, y, z = (float(value) for value in shift)
     return Shape(coords, values, inner, scale, (x, y, z), given.name, given.source)
 
@@ -163,7 +166,7 @@ def chamfer(one: Mesh, other: Mesh, points: int = CHAMFER_POINTS) -> float:
 
 def _places(mesh: Mesh, samples: int, noise: Noise) -> Float[np.ndarray, "num 3"]:
     counts = {part: samples // 8 * eighths for part, eighths in PARTS.items()}
-    places = [mesh.surface_points(counts["surface"], noise.at("surface"))]
+    places = []
     for part, spread in SPREAD.items():
         steps = spread * noise.at(part, "step").normal((counts[part], 3)).double().numpy()
         places.append(mesh.surface_points(counts[part], noise.at(part)) + steps)
