@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,17 +13,16 @@ from ohmfield._kernels.composite import composite
 from ohmfield._kernels.threads import run_parallel
 from ohmfield.fields.field import is_plain
 from ohmfield.fields.radiance import Radiance
-from ohmfield.fit.losses import cross_entropy, squared_error
+from ohmfield.fit.losses import Listed, items_of
 from ohmfield.fit.options import FitOptions
 from ohmfield.numerics import Noise
 from ohmfield.render.march import chosen, followed, inputs, sample
 from ohmfield.render.occupancy import Occupancy
 from ohmfield.render.options import RenderOptions
 from ohmfield.signals.examples import Examples
-from ohmfield.signals.points import Points
 from ohmfield.signals.views import Views
 
-Signal = Points | Examples | Views
+Signal = Listed | Views
 
 CHUNKS = 2
 """Parts of a batch that threads work on; fixed, so that the bits do not depend on the number of threads."""
@@ -71,27 +70,19 @@ class Lesson(ABC):
 
 
 class ItemLesson(Lesson):
-    """All points of a `Points`, or the training part of `Examples`, in batches of a shuffle."""
+    """Points, samples of a shape, rays of a scan or labelled examples, in batches of a shuffle."""
 
-    def __init__(
-        self, model: nn.Module, parameters: Sequence[Tensor], signal: Points | Examples, options: FitOptions
-    ) -> None:
-        self.model, self.parameters, self.size = model, parameters, options.batch
-        if isinstance(signal, Points):
-            self.inputs, self.targets, self.terms = signal.coords, signal.values, signal.channels
-            self.loss: Callable[[Tensor, Tensor], Tensor] = squared_error
-            self.peak = signal.peak
-        else:
-            part = signal.train
-            self.inputs, self.targets, self.terms, self.loss = part.inputs, part.labels, 1, cross_entropy
+    def __init__(self, model: nn.Module, parameters: Sequence[Tensor], signal: Listed, options: FitOptions) -> None:
+        self.model, self.parameters, self.items, self.size = model, parameters, items_of(signal), options.batch
+        self.peak = self.items.peak
         self.pixels = Noise(options.seed).at("fit", "pixels")
-        self.plain = isinstance(signal, Points) and is_plain(model)  # batch norms count on whole batches
+        self.plain = not isinstance(signal, Examples) and is_plain(model)  # batch norms count on whole batches
         self.epoch, self.order = -1, torch.empty(0, dtype=torch.int64)  # the shuffle in use
 
     @property
     def per_step(self) -> int:
         """Points or examples of a step."""
-        return min(self.size, len(self.inputs))
+        return min(self.size, len(self.items))
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """Inputs and targets of a step: all points, or the next ones of a shuffle that each epoch draws anew.
@@ -99,29 +90,30 @@ class ItemLesson(Lesson):
         Each point is met once before any is met again (but for a rest smaller than a batch), which is worth 0.8 dB
         over independent draws after 25 epochs of the demo photo.
         """
-        num_points, size = len(self.inputs), self.size
+        num_points, size = len(self.items), self.size
         if size >= num_points:
-            return self.inputs, self.targets
+            return self.items.inputs, self.items.targets
         epoch, place = divmod(step, num_points // size)
         if epoch != self.epoch:
             self.epoch = epoch
             self.order = torch.from_numpy(self.pixels.bits((num_points,), first=epoch).argsort(kind="stable"))
         taken = self.order[place * size : (place + 1) * size]
-        return self.inputs[taken], self.targets[taken]
+        return self.items.inputs[taken], self.items.targets[taken]
 
     def gradients(self, step: int) -> tuple[float, list[Tensor]]:
         """Loss and gradients of a batch: chunks side by side, summed in their order."""
         inputs, targets = self.batch(step)
-        scale = 1.0 / (len(inputs) * self.terms)
+        items = self.items
+        scale = 1.0 / (len(inputs) * items.terms)
 
         def chunk(part: tuple[Tensor, Tensor]) -> tuple[float, tuple[Tensor, ...]]:
-            loss = self.loss(self.model(part[0]), part[1]) * scale
+            loss = items.loss(items.observe(self.model, part[0]), part[1]) * scale
             return float(loss.detach()), _gradients(loss, self.parameters)
 
         if not self.plain:
             loss, gradients = chunk((inputs, targets))
             return loss, list(gradients)
-        size = max(SMALLEST_CHUNK, -(-len(inputs) // CHUNKS))
+        size = max(-(-SMALLEST_CHUNK // items.points), -(-len(inputs) // CHUNKS))
         parts = run_parallel(chunk, list(zip(inputs.split(size), targets.split(size), strict=True)))
         total = list(parts[0][1])
         for _, gradients in parts[1:]:

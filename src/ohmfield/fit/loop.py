@@ -33,6 +33,7 @@ from ohmfield.fit.runs import (
     write_tensors,
 )
 from ohmfield.render.score import score_views
+from ohmfield.signals.examples import Examples
 from ohmfield.signals.points import Points
 from ohmfield.signals.views import Views
 from ohmfield.spec import InputError, to_plain
@@ -56,7 +57,7 @@ class FitResult(Generic[Model]):
 
     field: Model
     score: dict[str, float]
-    """of all points: `psnr_dB`, `ssim`; of the test examples: `accuracy`"""
+    """of all points: `psnr_dB`, `ssim`; of a shape: `iou`, `chamfer`; of the test examples: `accuracy`"""
     history: list[dict[str, float]]
     """`step`, `loss` (and `psnr_dB` of points) of the batches since the last entry, `elapsed_s`"""
     elapsed_s: float
@@ -77,7 +78,7 @@ def fit(
 ) -> FitResult[Model]:
     """Trains `field` in place on `signal` and returns it with its score.
 
-    Adam with a cosine schedule on shuffled items: mean square error of points, cross-entropy of training examples.
+    Adam with a cosine schedule on shuffled items; the loss is what `lesson_of` says for the kind of signal.
     Which items a step takes depends on the seed and the step alone. With a `run` folder the same call after a kill goes
     on where it stopped and ends with the same bits; a finished run is read back. `callback(step, field)` runs after
     each step; without `scored` nobody asks for the score. Raises `InputError` when the model does not fit the signal,
@@ -125,7 +126,7 @@ def _check(model: nn.Module, signal: Signal) -> None:
                 "the field 'instant-ngp'"
             )
         return
-    if isinstance(signal, Points):
+    if not isinstance(signal, Examples):
         if isinstance(model, Field) and (signal.dim != model.dim or signal.channels != model.channels):
             raise InputError(
                 f"field maps {model.dim} coordinates to {model.channels} values, signal {signal.name!r} has "
@@ -145,12 +146,14 @@ def _check(model: nn.Module, signal: Signal) -> None:
 
 
 def _score(model: nn.Module, signal: Signal) -> dict[str, float]:
-    """Of all points, or of the test examples (of the others where there are none)."""
+    """Of all points, of the whole shape, or of the test examples (of the others where there are none)."""
     if isinstance(signal, Points):
         return signal.score(predict(model, signal.coords))
     if isinstance(signal, Views):
         assert isinstance(model, Radiance)
         return score_views(model, signal)
+    if not isinstance(signal, Examples):
+        return signal.score(lambda coords: predict(model, coords))
     part = signal.test if signal.num_train < len(signal) else signal
     return part.score(_in_eval(model, part.inputs))
 

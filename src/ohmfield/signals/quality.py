@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ohmfield.spec import InputError
@@ -58,6 +58,16 @@ def _blur(images: Tensor) -> Tensor:
     window = window / window.sum()
     rows = torch.nn.functional.conv2d(images, window.view(1, 1, -1, 1))
     return torch.nn.functional.conv2d(rows, window.view(1, 1, 1, -1))
+
+
+def iou(prediction: Bool[Tensor, "*shape"], target: Bool[Tensor, "*shape"]) -> float:
+    """Intersection over union of two sets of cells; 1 when both are empty.
+
+    >>> iou(torch.tensor([True, True, False]), torch.tensor([True, False, False]))
+    0.5
+    """
+    union = int((prediction | target).sum())
+    return int((prediction & target).sum()) / union if union else 1.0
 
 
 def top_k(logits: Float[Tensor, "items classes"], labels: Int[Tensor, " items"], k: int = 1) -> float:
