@@ -19,6 +19,7 @@ from ohmfield.chip.units import Crossbar
 from ohmfield.cost.bill import Bill
 from ohmfield.cost.evaluate import evaluate
 from ohmfield.fields.encodings.fourier import GaussianEncoding
+from ohmfield.fields.radiance import Radiance
 from ohmfield.fit.loop import Callback, fit
 from ohmfield.fit.options import FitOptions
 from ohmfield.mapping.fold import fold_batch_norms
@@ -29,12 +30,14 @@ from ohmfield.mapping.workload import Placement, Workload
 from ohmfield.numerics import Noise, spread
 from ohmfield.signals.examples import Examples
 from ohmfield.signals.points import Points
+from ohmfield.signals.views import Views
 from ohmfield.simulate.batch import Batch
 from ohmfield.simulate.calibrate import VECTORS, CodeHistogram, choose_gains, histograms
 from ohmfield.simulate.checks import as_float32, check_kind, check_tally, check_weights
 from ohmfield.simulate.convert import chip_layers, convert
 from ohmfield.simulate.formats import InputZero, choose_formats, chunk_of
 from ohmfield.simulate.given import Data, Given, float_outputs, given
+from ohmfield.simulate.given_views import given_views
 from ohmfield.simulate.journal import Journal
 from ohmfield.simulate.noisy import learnt_ranges, refresh, with_noise, without_noise
 from ohmfield.simulate.products import CrossbarProduct
@@ -89,7 +92,7 @@ class Deployment:
     """What one chip makes of one model: its outputs, their quality, where it was lost, and the bill.
 
     `picture` holds the outputs of the inputs that were scored, `given` those inputs and the score; of a signal of
-    points it is the picture.
+    points it is the picture, of posed views `frames` are.
     """
 
     chip: Chip
@@ -108,6 +111,11 @@ class Deployment:
     given: Given = field(repr=False)
     notes: tuple[str, ...] = ()
     fitted_on: Tensor | None = field(default=None, repr=False)  # inputs of the fits of a moment-matched recipe
+
+    @property
+    def frames(self) -> list[Float[Tensor, "height width 3"]]:
+        """Of posed views: those that were scored, as this chip renders them; none of other data."""
+        return [] if self.given.pictures is None else self.given.pictures(self.picture)
 
     @property
     def placed(self) -> tuple[Placed, ...]:
@@ -190,13 +198,13 @@ def deploy(
     data, calibrate, notes = as_float32(model, data, calibrate)
     say("trace and place")
     check_weights(model)
-    what = given(data, model, recipe.calibration_points, calibrate)
+    what = _given(data, model, recipe, calibrate)
     float_scores = what.score(float_outputs(model, what.inputs))
     example = what.calibration[: min(EXAMPLE_ITEMS, chunk_of(what.calibration))]
     float_outputs(model, example)
     model, folded = fold_batch_norms(model, example)
     notes += folded
-    shapes = trace(model, example)
+    shapes = what.around(trace(model, example))
     placement = place(shapes, chip, recipe.weight_bits, recipe.input_bits, allow_waves=recipe.allow_waves)
     floats = [("float", float_scores[what.metric])]
     notes += _draw_projections(model, chip, recipe, seed)
@@ -253,9 +261,21 @@ def deploy(
     )
 
 
+def _given(data: Data, model: nn.Module, recipe: Recipe, calibrate: Tensor | None) -> Given:
+    if not isinstance(data, Views):
+        return given(data, model, recipe.calibration_points, calibrate)
+    if not isinstance(model, Radiance):
+        raise InputError(
+            f"{data.name!r} holds posed views, which a {type(model).__name__} does not render; give a Radiance"
+        )
+    if calibrate is not None:
+        raise InputError("calibrate is not taken with posed views: samples of training views are what calibration sees")
+    return given_views(model, data, recipe.calibration_points)
+
+
 def tune(module: nn.Module, data: Data, recipe: Recipe, callback: Callback[nn.Module] | None = None) -> nn.Module:
     """Trains every parameter of `module` in place on `data`, `tune_steps` long; comes back in `eval` mode."""
-    if not isinstance(data, (Points, Examples)):
+    if not isinstance(data, (Points, Examples, Views)):
         raise InputError("tune_steps needs a signal or `Examples` to learn from; a batch of inputs has no answers")
     options = FitOptions(
         steps=recipe.tune_steps, batch=recipe.tune_batch, learning_rate=recipe.tune_rate, epsilon=1e-8, seed=1

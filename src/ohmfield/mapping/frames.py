@@ -54,15 +54,26 @@ def radiance_frame(
             model = Radiance().to("meta")
     device = next((parameter.device for parameter in model.parameters()), None)
     network = trace(model, torch.full((1, 6), 0.5, device=device))
-    operators = (
-        _host("rays", RAY, 1.0 / samples_per_ray),
-        _host("steps", STEP, steps_per_ray / samples_per_ray),
-        *network.operators,
-        _host("composite", SAMPLE, 1.0, PIXEL_BYTES / samples_per_ray),
-    )
     rates = {"samples per ray": samples_per_ray, "steps per ray": steps_per_ray}
     stated = tuple(Stated(name, rate, why) for name, rate in rates.items())
-    return Workload(Shapes(operators), width * height * samples_per_ray, "frame", stated=stated)
+    return Workload(
+        in_frame(network, samples_per_ray, steps_per_ray), width * height * samples_per_ray, "frame", stated=stated
+    )
+
+
+def in_frame(network: Shapes, samples_per_ray: float, steps_per_ray: float) -> Shapes:
+    """A network that is asked for samples, with what a frame takes beside it: rays, steps and what samples add up to.
+
+    An item is one sample.
+    """
+    return Shapes(
+        (
+            _host("rays", RAY, 1.0 / samples_per_ray),
+            _host("steps", STEP, steps_per_ray / samples_per_ray),
+            *network.operators,
+            _host("composite", SAMPLE, 1.0, PIXEL_BYTES / samples_per_ray),
+        )
+    )
 
 
 def _host(name: str, work: tuple[float, float], times: float, more_bytes: float = 0.0) -> Operator:

@@ -23,7 +23,7 @@ class Occupancy:
 
     def __init__(self, field: Radiance) -> None:
         self.values = torch.zeros(field.cells**3)
-        self.possible = torch.ones(field.cells**3, dtype=torch.bool)
+        self.possible = _unpacked(field)  # of a field that was never fitted: all of them
 
     def carve(self, field: Radiance, views: Views, chosen: tuple[int, ...]) -> None:
         """Leaves out cells that some view shows as fully transparent.
@@ -64,7 +64,7 @@ class Occupancy:
         possible = self.possible.nonzero()[:, 0]
         some = possible
         if len(possible) > LOOKED_AT:
-            full = (self._full(field) & self.possible).nonzero()[:, 0]
+            full = _unpacked(field).nonzero()[:, 0]
             half = (LOOKED_AT // 2,)
             some = possible[noise.at("anywhere").integers(len(possible), half)]
             if len(full):
@@ -85,11 +85,12 @@ class Occupancy:
         """Goes back to a `state`."""
         self.values, self.possible = state["values"].clone(), state["possible"].clone()
 
-    def _full(self, field: Radiance) -> Tensor:
-        return torch.from_numpy(np.unpackbits(field.occupied.numpy(), bitorder="little").astype(np.bool_))
-
     def _write(self, field: Radiance, full: Tensor) -> None:
         field.occupied.copy_(torch.from_numpy(np.packbits(full.numpy(), bitorder="little")))
+
+
+def _unpacked(field: Radiance) -> Tensor:
+    return torch.from_numpy(np.unpackbits(field.occupied.numpy(), bitorder="little").astype(np.bool_))
 
 
 def _corners(cells: Tensor, side: int) -> Tensor:

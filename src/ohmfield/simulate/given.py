@@ -10,13 +10,15 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
+from ohmfield.mapping.workload import Shapes
 from ohmfield.numerics import Noise
 from ohmfield.signals.examples import Examples
 from ohmfield.signals.points import Points
+from ohmfield.signals.views import Views
 from ohmfield.simulate.run import predict
 from ohmfield.spec import InputError, told
 
-Data = Points | Examples | Tensor | tuple[Tensor, Tensor]
+Data = Points | Examples | Views | Tensor | tuple[Tensor, Tensor]
 HELD_OUT = 4  # one input in so many is kept from scoring where nothing else was given to calibrate on
 CALIBRATION_INPUTS = 256  # of a batch; a field's coordinates are cheap, its recipe says how many
 
@@ -33,6 +35,10 @@ class Given:
     inference: str
     note: str  # what calibration saw
     alone: Callable[[Float[Tensor, "items *outputs"]], float] | None = field(default=None, repr=False)  # `metric` only
+    around: Callable[[Shapes], Shapes] = field(
+        default=lambda shapes: shapes, repr=False
+    )  # what is done beside the model
+    pictures: Callable[[Float[Tensor, "items *outputs"]], list[Tensor]] | None = field(default=None, repr=False)
 
     def headline(self, outputs: Float[Tensor, "items *outputs"]) -> float:
         """The score called `metric`."""
