@@ -38,27 +38,50 @@ class Demo(Common):
 
 @dataclass(frozen=True, kw_only=True)
 class Fit(Common):
-    """Train a field on an image. An existing RUN with the same options is continued, to the same bits.
+    """Train a field on an image, or a radiance field on a folder of posed photographs.
+
+    An existing RUN with the same options is continued, to the same bits.
 
     Example: ohmfield fit photo.png --field hash --out runs/photo
+
+    Example: ohmfield fit photos/chair --size 200 --out runs/chair
     """
 
     signal: Positional[str]
-    """An image file, or one of astronaut, coffee, cat."""
+    """An image file, or one of astronaut, coffee, cat; or a folder with poses from NeRF's blender files, instant-ngp,
+    nerfstudio, COLMAP or LLFF."""
     out: Path
     """Run folder."""
-    field: str = "hash"
-    """hash, siren, quadinr, finer, gauss, wire, fourier or gaussian."""
+    field: str | None = None
+    """hash (the default), siren, quadinr, finer, gauss, wire, fourier or gaussian; instant-ngp for a folder."""
     size: int | None = None
-    """Cut the centre square out of the image and scale it to SIZE x SIZE pixels first."""
+    """Cut the centre square out of the image and scale it to SIZE x SIZE pixels first; scale photographs of a folder
+    so that their longer side has SIZE pixels."""
     steps: int | None = None
     """Training steps; the default suits the field."""
     batch: int | None = None
-    """Points per step."""
+    """Points, or samples along rays, per step."""
     learning_rate: float | None = None
     """Adam's step size at the start."""
     seed: int = 0
     """Seed of the initial parameters and of the points each step takes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Render(Common):
+    """Pictures of a radiance field: test views beside the photographs, a turntable, and what chips make of them.
+
+    Example: ohmfield render runs/chair --out pictures --chip rram-40nm,dcim-28nm
+    """
+
+    run: Positional[Path]
+    """Run folder that `ohmfield fit FOLDER` made."""
+    out: Path
+    """Folder for the pictures: each view with the photograph to its right, turntable.webp, and two views per chip."""
+    chip: str | None = None
+    """Chips, by name or file, separated by commas: two test views of each, and the bill of a frame."""
+    views: int = 4
+    """How many test views are rendered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -276,6 +299,7 @@ class Chips:
 Command = (
     Annotated[Demo, subcommand("demo")]
     | Annotated[Fit, subcommand("fit")]
+    | Annotated[Render, subcommand("render")]
     | Annotated[Deploy, subcommand("deploy")]
     | Annotated[Cost, subcommand("cost")]
     | Annotated[Report, subcommand("report")]

@@ -13,7 +13,7 @@ from rich.console import Console
 from ohmfield.chip.baseline import Roofline
 from ohmfield.chip.chip import Chip
 from ohmfield.chip.files import list_chips, load_chip
-from ohmfield.cli import commands, console, models
+from ohmfield.cli import commands, console, models, scenes
 from ohmfield.cli.doctor import compiled
 from ohmfield.deploy import Recipe, deploy
 from ohmfield.fields.field import Field
@@ -41,6 +41,8 @@ def run(command: Any) -> dict[str, Any]:
     """Run one of the commands that make or read a run folder; returns what `--json` prints."""
     if isinstance(command, commands.Fit):
         return _fit(command)
+    if isinstance(command, commands.Render):
+        return scenes.render_run(command, load_chips(command.chip) if command.chip else [])
     if isinstance(command, commands.Deploy):
         return _deploy(command)
     if isinstance(command, commands.Report):
@@ -77,8 +79,10 @@ def _named(name: str) -> Chip:
 
 
 def _fit(command: commands.Fit) -> dict[str, Any]:
+    if Path(command.signal).is_dir():
+        return scenes.fit_views(command)
     signal = open_signal(command.signal, command.size)
-    field = build(command.field, dim=signal.dim, channels=signal.channels, seed=command.seed)
+    field = build(command.field or "hash", dim=signal.dim, channels=signal.channels, seed=command.seed)
     options = suggested_options(
         field, steps=command.steps, batch=command.batch, learning_rate=command.learning_rate, seed=command.seed
     )
@@ -145,6 +149,8 @@ def deploy_run(
     run_folder: Path, chips: list[Chip], recipe: Recipe, seed: int, instances: int = 1
 ) -> list[DeploymentSummary]:
     """Deploy the field of a run on each chip and save it there; what was saved from the same input is read back."""
+    if (run_folder / scenes.VIEWS_FILE).exists():
+        raise InputError(f"{run_folder}: holds a radiance field; `ohmfield render {run_folder} --out DIR --chip NAME`")
     field, info = load_run(run_folder)
     signal = load_signal(run_folder, info)
     status = console.progress()

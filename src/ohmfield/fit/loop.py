@@ -121,9 +121,11 @@ def _check(model: nn.Module, signal: Signal) -> None:
     """Raises `InputError` where `model` has not the inputs or outputs that `signal` asks for."""
     if isinstance(signal, Views):
         if not isinstance(model, Radiance):
+            name = (
+                f"field {model.config['preset']}" if isinstance(model, Field) and model.config else type(model).__name__
+            )
             raise InputError(
-                f"{type(model).__name__} maps coordinates, {signal.name!r} holds posed views; fit a radiance field: "
-                "the field 'instant-ngp'"
+                f"{name} maps coordinates, {signal.name!r} holds posed views; fit a radiance field: instant-ngp"
             )
         return
     if not isinstance(signal, Examples):
