@@ -11,9 +11,10 @@ import jaxtyping
 from beartype import BeartypeConf, beartype
 from beartype.roar import BeartypeDecorHintPep3119Exception
 
-# Where a float is asked for, an int will do (PEP 484's numeric tower).
-_checker: Any = beartype(conf=BeartypeConf(is_pep484_tower=True))
-_with_shapes: Any = jaxtyping.jaxtyped
+# Where a float is asked for, an int will do (PEP 484's numeric tower). What a wrong type raises is a TypeError, as
+# without a check: code that reads damaged files counts on that.
+_checker: Any = beartype(conf=BeartypeConf(is_pep484_tower=True, violation_type=TypeError))
+_with_shapes: Any = getattr(jaxtyping.jaxtyped, "original", jaxtyping.jaxtyped)  # this file may be imported twice
 
 
 def check(function: Any) -> Any:
@@ -60,4 +61,5 @@ def jaxtyped(*, typechecker: Any) -> Any:
     return decorate
 
 
+jaxtyped.original = _with_shapes  # type: ignore[attr-defined]
 jaxtyping.jaxtyped = jaxtyped
