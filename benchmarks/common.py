@@ -88,7 +88,7 @@ def write(name: str, figures: dict[str, Any], *, rates: bool = False) -> Path:
     """
     machine = {"cpu": cpu_name(), "cores": os.cpu_count(), "system": platform.system(), "instructions": instructions()}
     record = {
-        "command": " ".join(["python", f"benchmarks/{name}.py", *sys.argv[1:]]),
+        "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
         "machine": machine,
         "versions": {"python": platform.python_version(), **installed()},
         **figures,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 from ohmfield.signals.cameras import Cameras
 from ohmfield.signals.views import Views
@@ -44,3 +47,17 @@ def ball_views(num: int, side: int) -> Views:
     test = tuple(range(0, num, 4))
     splits = {"train": tuple(view for view in range(num) if view not in test), "test": test}
     return Views(cameras, read, splits, (0.0, 0.0, 0.0), 1.0, "ball", True)
+
+
+def write_photographs(folder: Path, num: int, side: int) -> None:
+    """`ball_views` as NeRF's blender files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    views = ball_views(num, side)
+    angle = 2.0 * math.atan(0.5 * side / float(views.cameras.focals[0, 0]))
+    for split in ("train", "test"):
+        frames = []
+        for view in views.split(split):
+            Image.fromarray(views.picture(view).numpy()).save(folder / f"{view}.png")
+            pose = [*views.cameras.poses[view].tolist(), [0.0, 0.0, 0.0, 1.0]]
+            frames.append({"file_path": f"./{view}", "transform_matrix": pose})
+        (folder / f"transforms_{split}.json").write_text(json.dumps({"camera_angle_x": angle, "frames": frames}))

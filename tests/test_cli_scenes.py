@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from ball import ball_views
+from ball import write_photographs
 from ohmfield.cli import run
 
 SIDE = 32
@@ -19,15 +18,7 @@ SIDE = 32
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Views of a ball as NeRF's blender files."""
     folder = tmp_path_factory.mktemp("photographs")
-    views = ball_views(9, SIDE)
-    for split in ("train", "test"):
-        frames = []
-        for view in views.split(split):
-            Image.fromarray(views.picture(view).numpy()).save(folder / f"{view}.png")
-            pose = [*views.cameras.poses[view].tolist(), [0.0, 0.0, 0.0, 1.0]]
-            frames.append({"file_path": f"./{view}", "transform_matrix": pose})
-        angle = 2.0 * math.atan(0.5 * SIDE / float(views.cameras.focals[0, 0]))
-        (folder / f"transforms_{split}.json").write_text(json.dumps({"camera_angle_x": angle, "frames": frames}))
+    write_photographs(folder, 9, SIDE)
     return folder
 
 
@@ -54,7 +45,7 @@ def test_three_commands_lead_to_the_picture_of_a_chip(
     with Image.open(out / "test-0006.png") as picture:
         assert picture.size == (2 * SIDE, SIDE)
     with Image.open(out / "turntable.webp") as turntable:
-        assert turntable.n_frames == 36
+        assert getattr(turntable, "n_frames", 1) == 36
 
 
 def test_the_same_fit_again_reads_the_run_back(

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import ohmfield
+from ball import write_photographs
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
@@ -150,6 +151,8 @@ def run_line(line: str, folder: Path) -> None:
     [pytest.param(b, id=f"line{b.line}-{b.language}", marks=[pytest.mark.slow] if b.slow else []) for b in README],
 )
 def test_readme_block_runs(block: Block, tmp_path: Path) -> None:
+    if "photos/" in block.text:
+        write_photographs(tmp_path / "photos" / "chair", 8, 200)
     if block.language == "bash":
         for line in block.text.replace("\\\n", " ").splitlines():
             run_line(line, tmp_path)

@@ -20,6 +20,7 @@ from ohmfield.fit.loop import fit
 from ohmfield.fit.options import suggested_options
 from ohmfield.fit.runs import load_run, read_json, write_json
 from ohmfield.render.march import render
+from ohmfield.render.options import RenderOptions
 from ohmfield.render.score import score_views
 from ohmfield.signals.cameras import Cameras
 from ohmfield.signals.posed import posed
@@ -86,9 +87,9 @@ def render_run(command: commands.Render, chips: list[Chip]) -> dict[str, Any]:
     command.out.mkdir(parents=True, exist_ok=True)
     name = "test" if views.splits.get("test") else "train"
     chosen = views.split(name)[: command.views]
-    status = console.progress()
+    status, options = console.progress(), RenderOptions(background=views.background)
     with status.status("float field"):
-        frames = [render(field, views.cameras[view]) for view in chosen]
+        frames = [render(field, views.cameras[view], options) for view in chosen]
         for view, frame in zip(chosen, frames, strict=True):
             _write(command.out / f"{name}-{view:04}.png", torch.cat([frame.colour, views.colour(view)], 1))
         scores = score_views(field, views, chosen)
@@ -140,7 +141,7 @@ def _turntable(field: Radiance, views: Views, path: Path) -> None:
         pose = camera.poses[0]
         moved = torch.cat([turn @ pose[:, :3], (turn @ (pose[:, 3] - centre) + centre)[:, None]], 1)[None]
         one = Cameras(moved, camera.focals, camera.centres, camera.width, camera.height)
-        pictures.append(Image.fromarray(_bytes(render(field, one).colour)))
+        pictures.append(Image.fromarray(_bytes(render(field, one, RenderOptions(background=views.background)).colour)))
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=TURN_MS, loop=0)
 
 

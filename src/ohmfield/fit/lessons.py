@@ -140,7 +140,7 @@ class RayLesson(Lesson):
         self.options = RenderOptions()
         model.set_box(views.centre, views.half, views.near)
         self.occupancy = Occupancy(model)
-        if views.has_alpha:
+        if views.has_alpha and not model.contracted:  # whose cells are no cubes of space
             self.occupancy.carve(model, views, tuple(views.split("train")))
         self.rays, self.kept = FIRST_RAYS, 0
 

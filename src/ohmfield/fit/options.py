@@ -23,7 +23,7 @@ class FitOptions:
 
 SUGGESTED: dict[str, dict[str, Any]] = {
     "hash": {"steps": 2400, "batch": 2**13, "learning_rate": 1e-2},
-    "instant-ngp": {"steps": 3000, "batch": 2**16, "learning_rate": 1e-2},
+    "instant-ngp": {"steps": 4000, "batch": 2**13, "learning_rate": 1e-2},
     "siren": {"steps": 1000, "learning_rate": 1e-3, "epsilon": 1e-8},
     "quadinr": {"steps": 1000, "learning_rate": 1e-3, "epsilon": 1e-8},
     "finer": {"steps": 1000, "learning_rate": 1e-3, "epsilon": 1e-8},

@@ -14,7 +14,7 @@ def score_views(
     field: Radiance, views: Views, chosen: Sequence[int] | None = None, options: RenderOptions | None = None
 ) -> dict[str, float]:
     """Mean scores of the test views (of the training views where there are none), or of those `chosen`."""
-    options = options or RenderOptions()
+    options = options or RenderOptions(background=views.background)
     chosen = chosen or views.split("test" if views.splits.get("test") else "train")
     each = [
         views.score(view, render(field, views.cameras[view], options).colour, options.background) for view in chosen

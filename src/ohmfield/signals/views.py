@@ -45,6 +45,11 @@ class Views:
     def __len__(self) -> int:
         return len(self.cameras)
 
+    @property
+    def background(self) -> float:
+        """Grey behind what is transparent: white where pictures have alpha, else nothing is to be seen through."""
+        return 1.0 if self.has_alpha else 0.0
+
     def split(self, name: str) -> tuple[int, ...]:
         """Numbers of the views in a split; `InputError` where it has none."""
         if not self.splits.get(name):

@@ -60,7 +60,7 @@ def given_views(field: Radiance, views: Views, points: int, shown: Sequence[int]
     Which samples those are is decided by the float field, the same for every chip: where rays end and what is empty
     was learnt with it. An item is one sample, an inference one frame.
     """
-    options = RenderOptions()
+    options = RenderOptions(background=views.background)
     name = "test" if views.splits.get("test") else "train"
     numbers = views.split(name)
     picked = shown or [numbers[place] for place in spread(len(numbers), SHOWN)]
