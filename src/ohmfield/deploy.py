@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
@@ -261,7 +261,7 @@ def deploy(
     )
 
 
-def _given(data: Data, model: nn.Module, recipe: Recipe, calibrate: Tensor | None) -> Given:
+def _given(data: Any, model: nn.Module, recipe: Recipe, calibrate: Tensor | None) -> Given:
     if not isinstance(data, Views):
         return given(data, model, recipe.calibration_points, calibrate)
     if not isinstance(model, Radiance):
