@@ -16,7 +16,7 @@ from ohmfield.fields.radiance import Radiance
 from ohmfield.fit.losses import Listed, items_of
 from ohmfield.fit.options import FitOptions
 from ohmfield.numerics import Noise
-from ohmfield.render.march import chosen, followed, inputs, sample
+from ohmfield.render.march import inputs, seen
 from ohmfield.render.occupancy import Occupancy
 from ohmfield.render.options import RenderOptions
 from ohmfield.signals.examples import Examples
@@ -157,16 +157,8 @@ class RayLesson(Lesson):
         pixel = noise.at("pixel").integers(height * width, (num,))
         y, x = pixel // width, pixel % width
         origins, directions = self.views.cameras.rays(self.chosen[view], x, y)
-        samples = sample(self.model, origins, directions, noise.at("jitter").uniform((num,)), self.options)
-        positions = torch.from_numpy(samples.positions)
-        reached = followed(
-            samples,
-            lambda numbers: self.model.density_at(positions[torch.from_numpy(numbers)])[:, None],
-            torch.empty(len(samples), 1),
-            self.options.transmittance,
-        )
-        samples = chosen(samples, reached)
-        self.kept = len(reached)
+        samples = seen(self.model, origins, directions, noise.at("jitter").uniform((num,)), self.options)
+        self.kept = len(samples)
         made = self.model(inputs(samples))
         colour, opacity, _ = composite(samples, made[:, 3].contiguous(), made[:, :3].contiguous())
         wanted = self.pictures[view, y, x].float() / 255.0

@@ -73,6 +73,25 @@ def chosen(samples: Samples, numbers: np.ndarray) -> Samples:
     return replace(samples, offsets=offsets, rays=rays, **parts)
 
 
+def seen(
+    field: Radiance,
+    origins: Float[Tensor, "num_rays 3"],
+    directions: Float[Tensor, "num_rays 3"],
+    jitter: Float[Tensor, " num_rays"],
+    options: RenderOptions,
+) -> Samples:
+    """The `sample`s that light reaches, as far as the density of `field` says; no gradient."""
+    every = sample(field, origins, directions, jitter, options)
+    positions = torch.from_numpy(every.positions)
+    numbers = followed(
+        every,
+        lambda numbers: field.density_at(positions[torch.from_numpy(numbers)])[:, None],
+        torch.empty(len(every), 1),
+        options.transmittance,
+    )
+    return chosen(every, numbers)
+
+
 def inputs(samples: Samples, numbers: np.ndarray | slice = slice(None)) -> Float[Tensor, "num 6"]:
     """What the network is asked: positions and directions."""
     return torch.from_numpy(np.concatenate([samples.positions[numbers], samples.directions[numbers]], 1))

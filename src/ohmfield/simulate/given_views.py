@@ -16,7 +16,7 @@ from ohmfield._kernels.march import Samples
 from ohmfield.fields.radiance import Radiance
 from ohmfield.mapping.frames import in_frame
 from ohmfield.numerics import spread
-from ohmfield.render.march import chosen, followed, inputs, sample
+from ohmfield.render.march import inputs, seen
 from ohmfield.render.options import RenderOptions
 from ohmfield.signals.views import Views
 from ohmfield.simulate.given import Given
@@ -31,7 +31,6 @@ class Reached:
 
     view: int
     samples: Samples
-    num_steps: int
 
     def over(self, values: Float[Tensor, "num 4"], background: float) -> Float[Tensor, "num_rays 3"]:
         """The picture, row after row, that colours and densities of the samples make."""
@@ -42,16 +41,7 @@ class Reached:
 def reached(field: Radiance, views: Views, view: int, options: RenderOptions) -> Reached:
     """What `field` is asked for one view."""
     origins, directions = views.cameras.all_rays(view)
-    with torch.no_grad():
-        every = sample(field, origins, directions, torch.full((len(origins),), 0.5), options)
-        positions = torch.from_numpy(every.positions)
-        numbers = followed(
-            every,
-            lambda numbers: field.density_at(positions[torch.from_numpy(numbers)])[:, None],
-            torch.empty(len(every), 1),
-            options.transmittance,
-        )
-    return Reached(view, chosen(every, numbers), every.num_steps)
+    return Reached(view, seen(field, origins, directions, torch.full((len(origins),), 0.5), options))
 
 
 def given_views(field: Radiance, views: Views, points: int, shown: Sequence[int] | None = None) -> Given:
@@ -67,8 +57,8 @@ def given_views(field: Radiance, views: Views, points: int, shown: Sequence[int]
     asked = [reached(field, views, view, options) for view in picked]
     train = views.split("train")
     others = [inputs(reached(field, views, train[k], options).samples) for k in spread(len(train), CALIBRATED)]
-    seen = torch.cat(others)
-    calibration = seen[torch.from_numpy(spread(len(seen), points))]
+    pool = torch.cat(others)
+    calibration = pool[torch.from_numpy(spread(len(pool), points))]
     edges = np.cumsum([0, *(len(one.samples) for one in asked)])
     shape = views.cameras.height, views.cameras.width, 3
 
@@ -83,7 +73,7 @@ def given_views(field: Radiance, views: Views, points: int, shown: Sequence[int]
         return {key: sum(one[key] for one in each) / len(each) for key in each[0]}
 
     samples, rays = float(edges[-1]) / len(asked), shape[0] * shape[1]
-    steps = sum(one.num_steps for one in asked) / len(asked)
+    steps = sum(one.samples.num_steps for one in asked) / len(asked)
     return Given(
         torch.cat([inputs(one.samples) for one in asked]),
         score,
